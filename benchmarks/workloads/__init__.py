@@ -1,0 +1,112 @@
+"""The workloads: what every peer is asked to do, and how one repetition of it is timed.
+
+A workload's name begins with the name of its file: `sweep-cold` is one of those in `sweep.py`.
+This file and those beside it are imported by workers, so they import little.
+"""
+
+import time
+
+NAMES = (
+    "sweep",
+    "sweep-slow",
+    "sweep-cold",
+    "tiny",
+    "tiny-lambda",
+    "shared",
+    "large",
+    "trip",
+    "first",
+    "memory",
+    "memory-ahead",
+    "uneven",
+    "uneven-sleep",
+)
+
+# The peers of most workloads, warm. "chunked" is tuned by hand with the workload's `chunk`.
+LOCAL = (
+    "serial",
+    "shoal",
+    "ProcessPoolExecutor",
+    "ProcessPoolExecutor, chunked",
+    "multiprocessing.Pool",
+    "joblib",
+    "loky, chunked",
+    "mpire",
+    "pebble, chunked",
+)
+
+
+def timed_map(peer, f, inputs):
+    """Time one map. A peer with a clock of its own (the ceiling) tells the seconds itself."""
+    start = time.perf_counter()
+    results = peer.map(f, inputs)
+    seconds = time.perf_counter() - start
+    finished_at = time.monotonic()
+    if peer.own_seconds is not None:
+        seconds = peer.own_seconds()
+    return {
+        "seconds": seconds,
+        "tasks_per_second": len(inputs) / seconds,
+        "finished_at": finished_at,
+        "digest": digest(results),
+    }
+
+
+def digest(results):
+    """Return a text that differs when one bit, one type or the order of the results does."""
+    import hashlib
+
+    total = hashlib.sha256()
+    for result in results:
+        if hasattr(result, "tobytes"):
+            total.update(f"{result.dtype}{result.shape}".encode())
+            total.update(result.tobytes() if result.ndim == 0 else memoryview(result).cast("B"))
+        else:
+            total.update(repr(result).encode())
+    return f"{len(results)}:{total.hexdigest()[:16]}"
+
+
+class Workload:
+    """One thing that every peer is asked to do.
+
+    Attributes:
+        title: what it is, for a reader.
+        job: called with (quick, repetition), returns the function and its inputs, not timed.
+        peers: names of the peers that take part, in the order of the table.
+        chunk: inputs per message, for the peers tuned by hand.
+        repeat: called with (peer, function, inputs), returns one repetition's measurements.
+        rounds, quick_rounds: rounds in which every peer runs once, after a round to warm up.
+        warm: each peer keeps its process and its workers from round to round.
+        contenders, more_rounds: peers that run in further rounds alone, for narrow comparisons.
+        columns: measurements in the table, by key, with their headings; the first one ranks.
+        references: peers whose first measurement over a peer's own is a column, with its heading.
+    """
+
+    def __init__(
+        self,
+        title,
+        job,
+        *,
+        peers=LOCAL,
+        chunk=1,
+        repeat=timed_map,
+        rounds=7,
+        quick_rounds=2,
+        warm=True,
+        contenders=(),
+        more_rounds=0,
+        columns=None,
+        references=None,
+    ):
+        self.title = title
+        self.job = job
+        self.peers = peers
+        self.chunk = chunk
+        self.repeat = repeat
+        self.rounds = rounds
+        self.quick_rounds = quick_rounds
+        self.warm = warm
+        self.contenders = contenders
+        self.more_rounds = more_rounds
+        self.columns = columns or {"seconds": "time"}
+        self.references = references or {}

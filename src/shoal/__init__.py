@@ -1,0 +1,29 @@
+"""shoal: one function over many independent inputs, in parallel, with the serial loop's results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shoal.tasks import executor, failure, imap, map
+
+__all__ = ["__version__", "executor", "failure", "imap", "map"]
+
+__version__ = "0.1.0"
+
+_FACE = {name: "shoal.tasks" for name in ("executor", "failure", "imap", "map")}
+
+
+def __getattr__(name: str) -> object:
+    """Imports the room behind a public name when the name is first used."""
+    if name not in _FACE:
+        raise AttributeError(f"module 'shoal' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_FACE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,319 @@
+"""One envelope per batch: the loop a worker runs, and how results and exceptions travel back.
+
+This file is all that a worker of any executor needs. It runs user code, so nothing in it may let a
+task's exception, of whatever kind, end more than that task.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import traceback
+from collections.abc import Callable, Iterable, MutableSequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from time import monotonic_ns
+from typing import Any
+
+import cloudpickle
+
+from shoal.tasks.model import cut
+
+TEXT_CHARACTERS = 64 * 1024
+PROTOCOL = 5
+
+# Words of the cell a worker shares with its supervisor.
+CELL_BATCH, CELL_POSITION, CELL_STARTED = 0, 1, 2
+CELL_WORDS = 3
+
+MOST_BUFFERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """How the items of a call become calls of the function.
+
+    Attributes:
+        style: ``"one"`` calls f(item), ``"star"`` f(*item), ``"task"`` f(*item[0], **item[1]).
+        seed: Root of the random streams; None passes no `rng`.
+        timed: Whether each item is timed: needed for outcomes and for timeouts.
+    """
+
+    style: str = "one"
+    seed: Any = None
+    timed: bool = False
+
+
+@dataclass(slots=True)
+class Raised:
+    """An exception on its way home.
+
+    Attributes:
+        type_name: Qualified name of its type.
+        text: ``str(exception)``, cut to 64 KiB.
+        traceback: The worker's traceback as text, cut to 64 KiB.
+        pickled: The exception itself, where it survives pickling and is safe to raise again.
+        exception: The object, where no process boundary was crossed.
+        kind: ``"raised"`` by the function, or ``"input"`` or ``"result"`` for what cannot travel.
+    """
+
+    type_name: str
+    text: str
+    traceback: str
+    pickled: bytes | None = None
+    exception: BaseException | None = None
+    kind: str = "raised"
+
+
+@dataclass(slots=True)
+class Ended:
+    """What became of the first ``len(values)`` items of a batch.
+
+    Attributes:
+        values: One entry an item, in order; None where the item failed.
+        raised: Position in the batch to what was raised there.
+        seconds: Time for all of them together.
+        item_seconds: Time for each, when the call is timed.
+        worker: ``"host:pid"``.
+    """
+
+    values: list[Any] = field(default_factory=list)
+    raised: dict[int, Raised] = field(default_factory=dict)
+    seconds: float = 0.0
+    item_seconds: list[float] | None = None
+    worker: str = ""
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    return socket.gethostname()
+
+
+def worker_name() -> str:
+    """This process, as ``"host:pid"``."""
+    return f"{_host()}:{os.getpid()}"
+
+
+def bind(function: Callable[..., Any], calling: Calling) -> Callable[[Any], Any]:
+    """The one-argument function that turns an item of this calling style into a call."""
+    if calling.seed is not None:
+        from shoal.tasks.seeds import generator
+
+        inner = bind_keywords(function, calling.style)
+        return lambda item: inner(item[1], rng=generator(calling.seed, item[0]))
+    if calling.style == "one":
+        return function
+    if calling.style == "star":
+        return lambda item: function(*item)
+    return lambda item: function(*item[0], **item[1])
+
+
+def bind_keywords(function: Callable[..., Any], style: str) -> Callable[..., Any]:
+    """As `bind`, for a function that also gets keywords from us."""
+    if style == "one":
+        return function
+    if style == "star":
+        return lambda item, **kwargs: function(*item, **kwargs)
+    return lambda item, **kwargs: function(*item[0], **item[1], **kwargs)
+
+
+def run_batch(
+    function: Callable[..., Any],
+    calling: Calling,
+    items: list[Any],
+    indices: Iterable[int],
+    *,
+    cell: MutableSequence[int] | None = None,
+    crossing: bool = True,
+    interruptible: bool = False,
+) -> Ended:
+    """Calls the function on each item; every exception costs its own item only.
+
+    Args:
+        function: The user's function.
+        calling: How an item becomes a call.
+        items: The inputs. Another thread may cut the list short while it runs: the items that are
+            gone are then not in the answer.
+        indices: Index of each item in the whole input; used for its random stream.
+        cell: Where the position of the running item, and its start in monotonic nanoseconds when
+            timed, are written before it runs.
+        crossing: Whether exceptions must be pickled, because the caller is another process.
+        interruptible: Let `KeyboardInterrupt` through, because the caller's terminal sent it.
+
+    Returns:
+        Values and failures of the items that were run, in order.
+    """
+    call = bind(function, calling)
+    if calling.seed is not None:
+        items[:] = list(zip(indices, items, strict=False))
+    shared: MutableSequence[int] = [0] * CELL_WORDS if cell is None else cell
+    values: list[Any] = []
+    raised: dict[int, Raised] = {}
+    item_seconds: list[float] | None = [] if calling.timed else None
+    begun = monotonic_ns()
+    steps = (
+        _steps(call, items, values, shared)
+        if item_seconds is None
+        else _timed_steps(call, items, values, shared, item_seconds)
+    )
+    for error in steps:
+        if interruptible and isinstance(error, KeyboardInterrupt):
+            raise error
+        raised[len(values)] = capture(error, crossing=crossing)
+        values.append(None)
+    return Ended(values, raised, (monotonic_ns() - begun) * 1e-9, item_seconds, worker_name())
+
+
+def _steps(
+    call: Callable[[Any], Any], items: list[Any], values: list[Any], cell: MutableSequence[int]
+) -> Iterable[BaseException]:
+    """Appends each value; yields what each failing item raised. The hot loop of shoal."""
+    keep = values.append
+    todo = enumerate(items)
+    while True:
+        try:
+            for cell[CELL_POSITION], item in todo:
+                keep(call(item))
+            return
+        except BaseException as error:  # any kind of exception is this item's alone
+            failed = error
+        yield failed
+
+
+def _timed_steps(
+    call: Callable[[Any], Any],
+    items: list[Any],
+    values: list[Any],
+    cell: MutableSequence[int],
+    item_seconds: list[float],
+) -> Iterable[BaseException]:
+    """As `_steps`, with the start of each item in the cell and its duration in a list."""
+    keep = values.append
+    todo = enumerate(items)
+    started = monotonic_ns()
+    while True:
+        try:
+            for position, item in todo:
+                started = monotonic_ns()
+                cell[CELL_STARTED] = started
+                cell[CELL_POSITION] = position
+                keep(call(item))
+                item_seconds.append((monotonic_ns() - started) * 1e-9)
+            return
+        except BaseException as error:  # any kind of exception is this item's alone
+            failed = error
+            item_seconds.append((monotonic_ns() - started) * 1e-9)
+        yield failed
+
+
+def capture(error: BaseException, *, crossing: bool, kind: str = "raised") -> Raised:
+    """Packs an exception so that it arrives whatever it is; never raises itself."""
+    text = _text_of(error)
+    caught = Raised(
+        type_name=_type_name(type(error)),
+        text=cut(text, TEXT_CHARACTERS),
+        traceback=cut(_traceback_of(error), TEXT_CHARACTERS),
+        kind=kind,
+    )
+    if not isinstance(error, Exception) or isinstance(error, StopIteration | StopAsyncIteration):
+        return caught
+    if not crossing:
+        caught.exception = error
+    elif len(text) <= TEXT_CHARACTERS:
+        caught.pickled = _pickled_exception(error)
+    return caught
+
+
+def _pickled_exception(error: Exception) -> bytes | None:
+    """The exception as bytes that are known to load, or None."""
+    try:
+        data: bytes = cloudpickle.dumps(error, protocol=PROTOCOL)
+        if len(data) > 16 * TEXT_CHARACTERS:
+            return None
+        pickle.loads(data)
+    except Exception:  # its own __reduce__, __init__ or attributes may raise anything
+        return None
+    return data
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a user's __str__ may raise anything
+        return f"<{type(error).__name__} whose str() fails>"
+
+
+def _traceback_of(error: BaseException) -> str:
+    """The traceback as text, without shoal's own frames at its top."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+        tb = tb.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, tb))
+    except Exception:  # formatting calls the user's __str__ and __repr__
+        return f"{_type_name(type(error))}: {_text_of(error)}\n"
+
+
+def revive(raised: Raised) -> Exception | None:
+    """The original exception, or None where it cannot be raised again as itself."""
+    if raised.exception is not None:
+        return raised.exception if isinstance(raised.exception, Exception) else None
+    if raised.pickled is None:
+        return None
+    try:
+        error = pickle.loads(raised.pickled)
+    except Exception:  # what loaded in the worker may still not load here
+        return None
+    return error if isinstance(error, Exception) else None
+
+
+def dump_values(ended: Ended, buffer_bytes: int) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Pickles ``ended.values``; a value that cannot be pickled becomes that item's failure.
+
+    Returns:
+        The pickle, and the buffers of at least `buffer_bytes` bytes kept out of it, in the order
+        in which unpickling asks for them.
+    """
+    apart: list[pickle.PickleBuffer] = []
+
+    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
+        if len(apart) >= MOST_BUFFERS or buffer.raw().nbytes < buffer_bytes:
+            return True
+        apart.append(buffer)
+        return False
+
+    try:
+        return dump(ended.values, keep_apart), apart
+    except Exception:  # user objects may raise anything while being pickled
+        apart.clear()
+        _fail_unpicklable_values(ended)
+        return dump(ended.values), apart
+
+
+def dump(
+    value: object, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None
+) -> bytes:
+    """Pickles a result: by the C pickler where it can, by cloudpickle where it must.
+
+    Safe in workers only: there, whatever is importable by name is importable in the parent too.
+    """
+    try:
+        return pickle.dumps(value, PROTOCOL, buffer_callback=buffer_callback)
+    except Exception:  # lambdas, notebook classes: cloudpickle sends them by value
+        data: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=buffer_callback)
+        return data
+
+
+def _fail_unpicklable_values(ended: Ended) -> None:
+    for position, value in enumerate(ended.values):
+        try:
+            dump(value)
+        except Exception as error:  # as above
+            ended.values[position] = None
+            ended.raised[position] = capture(error, crossing=True, kind="result")

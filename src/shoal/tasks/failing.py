@@ -1,0 +1,118 @@
+"""Errors that name the input: from what came back to what the user sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.errors import (
+    FunctionNotSent,
+    InputNotSent,
+    ResultNotReturned,
+    TaskError,
+    TaskRaised,
+    TaskTimeout,
+    WorkerDied,
+    WorkerTraceback,
+)
+from shoal.tasks.dispatch import Death
+from shoal.tasks.envelope import Calling, Raised, revive
+from shoal.tasks.inputs import thawed
+from shoal.tasks.model import Failure, attach_failure, cut, describe_input, shorten
+
+
+@dataclass(slots=True)
+class Blame:
+    """Makes the errors of one call.
+
+    Attributes:
+        function: The user's function.
+        calling: How an item becomes a call of it.
+        labels: Labels of the tasks that have one, by index.
+    """
+
+    function: Callable[..., Any]
+    calling: Calling
+    labels: Mapping[int, Any]
+
+    def raised(self, index: int, item: Any, raised: Raised, attempts: int, worker: str) -> Exception:
+        """The error for what a task raised, or for an input or result that cannot travel."""
+        error = revive(raised) if raised.kind == "raised" else None
+        if error is None:
+            error = _stand_in(raised)
+        return self._finish(error, index, item, attempts, worker, raised.traceback)
+
+    def timeout(self, index: int, item: Any, seconds: float, attempts: int, worker: str) -> Exception:
+        """The error of a task that ran too long."""
+        error = TaskTimeout(f"ran longer than timeout_seconds={seconds:g} and was stopped")
+        return self._finish(error, index, item, attempts, worker, "")
+
+    def died(self, index: int, item: Any, death: Death, attempts: int) -> Exception:
+        """The error of a task that ends its workers."""
+        times = "" if attempts == 1 else f", {attempts} attempts"
+        error = WorkerDied(f"{death.cause}{times}")
+        error.signal, error.exit_code, error.attempts = death.signal, death.exit_code, attempts
+        return self._finish(error, index, item, attempts, death.worker, death.trace)
+
+    def _finish(
+        self, error: Exception, index: int, item: Any, attempts: int, worker: str, text: str
+    ) -> Exception:
+        args, kwargs = self.arguments(item)
+        label = self.labels.get(index)
+        if isinstance(error, TaskError):
+            error.index = index
+        if text and error.__traceback__ is None:
+            error.__cause__ = WorkerTraceback(text)
+        error.add_note(
+            f"shoal: task {index} failed on input {describe_input(args, kwargs, label)}\n"
+            "shoal: shoal.failure(error).replay() runs it again in this process"
+        )
+        attach_failure(
+            error,
+            Failure(
+                self.function, args, kwargs, index, label, attempts, worker, text, self.calling.seed
+            ),
+        )
+        return error
+
+    def arguments(self, item: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """The arguments of the call that an item stands for."""
+        [item] = thawed([item])
+        if self.calling.style == "one":
+            return (item,), {}
+        if self.calling.style == "star":
+            return tuple(item), {}
+        return tuple(item[0]), dict(item[1])
+
+    def function_not_loaded(self, raised: Raised) -> FunctionNotSent:
+        """The error when workers cannot load the function at all."""
+        error = FunctionNotSent(
+            f"a worker cannot load the function {shorten(self.function)}: "
+            f"{raised.type_name}: {cut(raised.text, 2000)}"
+        )
+        error.__cause__ = WorkerTraceback(raised.traceback)
+        return error
+
+    def function_kills(self, death: Death, attempts: int) -> WorkerDied:
+        """The error when loading the function ends the workers."""
+        error = WorkerDied(
+            f"{death.cause} while it loaded the function {shorten(self.function)}, "
+            f"{attempts} attempts"
+        )
+        error.signal, error.exit_code, error.attempts = death.signal, death.exit_code, attempts
+        if death.trace:
+            error.__cause__ = WorkerTraceback(death.trace)
+        return error
+
+
+def _stand_in(raised: Raised) -> TaskError:
+    if raised.kind == "input":
+        return InputNotSent(f"the input cannot be sent: {raised.type_name}: {raised.text}")
+    if raised.kind == "result":
+        return ResultNotReturned(
+            f"the result cannot be sent back: {raised.type_name}: {raised.text}"
+        )
+    error = TaskRaised(f"{raised.type_name}: {raised.text}" if raised.text else raised.type_name)
+    error.exception_type = raised.type_name
+    return error

@@ -1,0 +1,174 @@
+"""Inputs, drawn a batch at a time and never further ahead than asked."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import pickle
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
+from typing import Any
+
+import cloudpickle
+
+DRAW_SECONDS = 0.01
+ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
+
+
+class Frozen:
+    """An input pickled at the moment it was drawn.
+
+    A generator may yield one buffer again and again with new contents. The serial loop would have
+    seen each content; so must a task that runs later, elsewhere.
+    """
+
+    __slots__ = ("pickled",)
+
+    def __init__(self, pickled: bytes) -> None:
+        self.pickled = pickled
+
+
+def thawed(items: Iterable[Any]) -> list[Any]:
+    """The inputs with those that were pickled when drawn as objects again."""
+    return [pickle.loads(item.pickled) if type(item) is Frozen else item for item in items]
+
+
+class Inputs:
+    """The zipped iterables of one call, as a source of batches.
+
+    Attributes:
+        remaining: How many inputs are left, or None where the iterables do not tell.
+        lasting: True where all inputs exist for the whole call, so that an array met twice is
+            known to be the same array. False for generators.
+        drawn: How many inputs were taken so far.
+    """
+
+    def __init__(self, iterables: Sequence[Iterable[Any]]) -> None:
+        """Takes one iterable for f(x), several for f(x, y, …), which end with the shortest.
+
+        Raises:
+            TypeError: If one of them is not iterable; names its position and value.
+        """
+        self.drawn = 0
+        self._alone = len(iterables) == 1
+        self._sequences = [_as_sequence(iterable) for iterable in iterables]
+        self.lasting = all(sequence is not None for sequence in self._sequences)
+        self._freeze = False
+        self._iterator: Iterator[Any] = iter(())
+        if not self.lasting:
+            iterators = [_iterator(each, place) for place, each in enumerate(iterables)]
+            self._iterator = iterators[0] if self._alone else zip(*iterators, strict=False)
+        self._length = _common_length(iterables)
+
+    def freeze(self) -> None:
+        """From now on, pickles at once whatever a generator yields that could change later."""
+        self._freeze = True
+
+    @property
+    def remaining(self) -> int | None:
+        """Inputs not yet drawn, or None where that is not known."""
+        return None if self._length is None else max(self._length - self.drawn, 0)
+
+    def draw(self, count: int) -> Sequence[Any]:
+        """The next inputs, at most `count` and at least one; empty at the end.
+
+        A slow generator is not waited for: after 10 ms it gives what there is.
+        """
+        items = self._slice(count) if self.lasting else self._pull(count)
+        self.drawn += len(items)
+        return items
+
+    def _slice(self, count: int) -> Sequence[Any]:
+        span = slice(self.drawn, self.drawn + count)
+        parts = [_part(sequence, span) for sequence in self._sequences]
+        return parts[0] if self._alone else list(zip(*parts, strict=False))
+
+    def _pull(self, count: int) -> list[Any]:
+        items: list[Any] = []
+        stop = monotonic() + DRAW_SECONDS
+        for item in itertools.islice(self._iterator, count):
+            if self._freeze and not _is_atomic(item):
+                item = _frozen(item)
+            items.append(item)
+            if monotonic() > stop:
+                break
+        return items
+
+
+def _is_atomic(item: object) -> bool:
+    kind = type(item)
+    return kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, item)))  # type: ignore[call-overload]
+
+
+def _frozen(item: object) -> object:
+    """The item as bytes; itself where it cannot be pickled, which is then reported as its failure."""
+    try:
+        return Frozen(cloudpickle.dumps(item, protocol=5))
+    except Exception:  # a user's __reduce__ may raise anything
+        return item
+
+
+def _as_sequence(iterable: Iterable[Any]) -> Any:
+    """The iterable itself where slices of it equal its iteration, else None."""
+    kind = type(iterable)
+    if kind in (list, tuple, range):
+        return iterable
+    if kind is itertools.repeat:
+        return iterable
+    if _is_array(iterable) and getattr(iterable, "ndim", 0) > 0:
+        return iterable
+    return None
+
+
+def _is_array(value: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray
+
+
+def _part(sequence: Any, span: slice) -> Any:
+    if type(sequence) is itertools.repeat:
+        left = _repeat_length(sequence)
+        count = span.stop - span.start
+        if left is not None:
+            count = max(min(count, left - span.start), 0)
+        return [_repeated(sequence)] * count
+    return sequence[span]
+
+
+def _repeated(repeat: itertools.repeat[Any]) -> Any:
+    return repeat.__reduce__()[1][0]  # type: ignore[index]
+
+
+def _repeat_length(repeat: itertools.repeat[Any]) -> int | None:
+    arguments = repeat.__reduce__()[1]  # type: ignore[index]
+    return arguments[1] if len(arguments) > 1 else None
+
+
+def _iterator(iterable: Iterable[Any], place: int) -> Iterator[Any]:
+    try:
+        return iter(iterable)
+    except TypeError:
+        from shoal.tasks.model import shorten
+
+        raise TypeError(
+            f"iterable {place + 1} is not iterable: {shorten(iterable)} "
+            f"({type(iterable).__name__}); expected a list, an array, a generator, …"
+        ) from None
+
+
+def _common_length(iterables: Sequence[Iterable[Any]]) -> int | None:
+    """Length of the shortest, None where none of them has one or one of them is unbounded-unknown."""
+    lengths: list[int] = []
+    for iterable in iterables:
+        if type(iterable) is itertools.repeat:
+            left = _repeat_length(iterable)
+            if left is None:
+                continue
+            lengths.append(left)
+            continue
+        try:
+            lengths.append(operator.index(len(iterable)))  # type: ignore[arg-type]
+        except TypeError:
+            return None
+    return min(lengths) if lengths else None

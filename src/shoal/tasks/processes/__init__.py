@@ -1,0 +1,15 @@
+"""Supervised worker processes: a pool that loses one task to a fault, never the pool."""
+
+from shoal.tasks.processes.dispatcher import ProcessDispatcher
+from shoal.tasks.processes.executor import ProcessExecutor, shared_supervisor
+from shoal.tasks.processes.limits import available_cores, thread_environment
+from shoal.tasks.processes.worker import inside_worker
+
+__all__ = [
+    "ProcessDispatcher",
+    "ProcessExecutor",
+    "available_cores",
+    "inside_worker",
+    "shared_supervisor",
+    "thread_environment",
+]

@@ -1,0 +1,165 @@
+"""The dispatcher of the supervised processes: packs batches, unpacks replies and deaths."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from shoal.tasks.dispatch import Answer, Batch, Death, answer_with_values
+from shoal.tasks.envelope import Calling, capture, worker_name
+from shoal.tasks.inputs import Frozen, Inputs
+from shoal.tasks.processes import surroundings
+from shoal.tasks.processes.packing import (
+    Packed,
+    Regions,
+    changed_modules,
+    pack_function,
+    pack_items,
+)
+from shoal.tasks.processes.supervisor import Call, Delivery, Lost, Parcel, Supervisor, numbers
+from shoal.tasks.processes.worker import LOADING_FUNCTION
+
+
+class Packer:
+    """Makes the parcels of one call."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        function: Callable[..., Any],
+        calling: Calling,
+        *,
+        limit: int,
+        timeout_seconds: float | None = None,
+        lasting: bool = False,
+    ) -> None:
+        """Packs the function; raises FunctionNotSent when that is impossible."""
+        self._changed = changed_modules()
+        self._lasting = lasting
+        self._calling = (calling.style, calling.seed, calling.timed)
+        regions = Regions()
+        packed, by_reference = pack_function(function, regions, self._changed)
+        number = supervisor.function_number(packed, by_reference=by_reference)
+        self.call = Call(
+            function=packed,
+            function_number=number,
+            limit=limit,
+            context=surroundings.packed_current(),
+            timeout_seconds=timeout_seconds,
+            regions=regions,
+            number=next(numbers) if by_reference else number,
+        )
+
+    def parcel(self, batch: Batch, deliver: Callable[[Delivery], None]) -> Parcel:
+        """The batch, packed; raises whatever pickling an input raises."""
+        items = batch.items
+        frozen = any(type(item) is Frozen for item in items) if type(items) is list else False
+        if frozen:
+            packed = Packed(pickle.dumps([_bytes_of(item) for item in items], 5))
+        else:
+            packed = pack_items(
+                items, self.call.regions, lasting=self._lasting, changed=self._changed
+            )
+        head = {"calling": self._calling, "indices": batch.indices, "frozen": frozen}
+        return Parcel(self.call, packed, head, deliver)
+
+
+def _bytes_of(item: object) -> bytes:
+    return item.pickled if type(item) is Frozen else pickle.dumps(item, 5)
+
+
+class ProcessDispatcher:
+    """Runs the batches of one call on supervised worker processes."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        function: Callable[..., Any],
+        calling: Calling,
+        *,
+        workers: int,
+        timeout_seconds: float | None,
+        inputs: Inputs,
+    ) -> None:
+        self.workers = workers
+        self.window = 2 * workers
+        self._supervisor = supervisor
+        self._packer = Packer(
+            supervisor,
+            function,
+            calling,
+            limit=workers,
+            timeout_seconds=timeout_seconds,
+            lasting=inputs.lasting,
+        )
+        inputs.freeze()
+        self._answers: SimpleQueue[tuple[Batch, int, Delivery]] = SimpleQueue()
+
+    def send(self, batch: Batch) -> None:
+        """Packs and submits the batch; what cannot be packed is answered as unreadable."""
+        answers = self._answers
+        try:
+            parcel = self._packer.parcel(batch, lambda got: answers.put((batch, size, got)))
+        except Exception as error:  # pickling the user's inputs may raise anything
+            answers.put((batch, 0, error))
+            return
+        size = parcel.items.message_bytes
+        self._supervisor.submit(parcel)
+
+    def receive(self) -> Answer:
+        """The next answer, unpacked in the caller's thread."""
+        batch, size, got = self._answers.get()
+        if size == 0 and isinstance(got, Exception):
+            return Answer(batch, unreadable=capture(got, crossing=False, kind="input"))
+        answer = read_delivery(batch, size, got)
+        if answer.unreadable is not None and answer.unreadable.kind == "function":
+            self._supervisor.forget_function(self._packer.call)
+        return answer
+
+    def withdraw(self, *, at_once: bool) -> None:
+        """Drops the call; workers still running it after a second are replaced."""
+        self._supervisor.withdraw(self._packer.call, at_once=at_once)
+
+    def finish(self) -> None:
+        """Frees the function and the shared arrays in the workers."""
+        self._supervisor.finish(self._packer.call)
+
+
+def read_delivery(batch: Batch, sent_bytes: int, got: Delivery) -> Answer:
+    """What the supervisor delivered, as an answer."""
+    if isinstance(got, Exception):
+        return Answer(batch, error=got)
+    if isinstance(got, Lost):
+        return Answer(batch, death=_death(got))
+    ended = pickle.loads(got[0])
+    if -1 in ended.raised:
+        return Answer(batch, unreadable=ended.raised[-1])
+    size = sent_bytes + sum(len(part) for part in got)
+    return answer_with_values(batch, ended, got[1], got[2:], size)
+
+
+def _death(lost: Lost) -> Death:
+    return Death(
+        position=lost.position if lost.position >= 0 else None,
+        cause=_cause(lost),
+        signal=lost.signal,
+        exit_code=lost.exit_code,
+        timed_out=lost.timed_out,
+        at_function=lost.position == LOADING_FUNCTION,
+        trace=lost.trace,
+        worker=f"{worker_name().rpartition(':')[0]}:{lost.pid}",
+    )
+
+
+def _cause(lost: Lost) -> str:
+    if lost.signal is None:
+        return f"the worker exited with status {lost.exit_code}"
+    try:
+        name = signal.Signals(lost.signal).name
+    except ValueError:
+        name = "unknown"
+    text = f"the worker was killed by signal {lost.signal} ({name})"
+    return f"{text}: the system ran out of memory" if lost.out_of_memory else text

@@ -1,0 +1,213 @@
+"""ProcessExecutor: the supervised workers as a complete concurrent.futures.Executor."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import math
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from time import monotonic
+from typing import Any
+
+from shoal.errors import ExecutorClosed
+from shoal.tasks.dispatch import Answer, Batch
+from shoal.tasks.envelope import Calling, capture
+from shoal.tasks.failing import Blame
+from shoal.tasks.processes.dispatcher import Packer, read_delivery
+from shoal.tasks.processes.limits import available_cores
+from shoal.tasks.processes.supervisor import Delivery, Supervisor
+
+WORKER_DEATH_RETRIES = 2
+CHUNKS_PER_WORKER = 16
+
+_CALLING = Calling("task")
+_shared: dict[int, Supervisor] = {}
+_lock = threading.Lock()
+_living: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+
+
+def shared_supervisor(threads_per_task: int) -> Supervisor:
+    """The workers that calls without an executor of their own share, and that stay warm."""
+    with _lock:
+        supervisor = _shared.get(threads_per_task)
+        if supervisor is None or not supervisor.usable:
+            supervisor = _shared[threads_per_task] = _supervisor(threads_per_task)
+        return supervisor
+
+
+def _supervisor(threads_per_task: int) -> Supervisor:
+    supervisor = Supervisor(threads_per_task)
+    _living.add(supervisor)
+    return supervisor
+
+
+@atexit.register
+def _end_all() -> None:
+    """Waits for work that was submitted, as the standard library does; not after Ctrl-C."""
+    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+    try:
+        for supervisor in list(_living):
+            if supervisor.ours:
+                supervisor.close(kill=interrupted)
+    except KeyboardInterrupt:
+        for supervisor in list(_living):
+            if supervisor.ours:
+                supervisor.close(kill=True)
+
+
+class ProcessExecutor(Executor):
+    """Runs calls in supervised worker processes.
+
+    A complete `concurrent.futures.Executor`: what is special is what cannot happen. A worker that
+    dies costs the call it was running, which is tried again; a result or an exception that cannot
+    be pickled costs its own call. Lambdas, closures and functions of notebooks and unguarded
+    scripts work.
+    """
+
+    def __init__(self, max_workers: int | None = None, *, threads_per_task: int = 1) -> None:
+        """Starts nothing yet: workers start with the first call.
+
+        Args:
+            max_workers: How many calls run at once, from 1; None: the cores available.
+            threads_per_task: Threads of numerical libraries in each worker.
+        """
+        self.max_workers = max_workers or available_cores()
+        self.supervisor = _supervisor(threads_per_task)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Runs ``fn(*args, **kwargs)`` in a worker.
+
+        Returns:
+            Its future. An exception of `fn` arrives with its type, a note that names the
+            arguments, and the worker's traceback as cause.
+
+        Raises:
+            ExecutorClosed: After `shutdown`.
+            FunctionNotSent: If `fn` cannot be pickled.
+            TypeError: If `fn` is not callable.
+        """
+        if not callable(fn):
+            raise TypeError(f"fn={fn!r} is not callable")
+        if not self.supervisor.usable:
+            raise ExecutorClosed("this executor was shut down; make a new one")
+        return _Submission(self, fn, args, kwargs).future
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+    ) -> Iterator[Any]:
+        """Calls `fn` on each of the zipped inputs, as `concurrent.futures.Executor.map`.
+
+        All inputs are read, and all calls begin, at once. `shoal.map` and `shoal.imap` with
+        ``executor=`` this one batch by measured cost and read lazily.
+
+        Args:
+            timeout: Seconds after which the iteration raises `TimeoutError`; None: none.
+            chunksize: Calls per message; None cuts the inputs in 16 chunks a worker.
+        """
+        inputs = list(zip(*iterables, strict=False))
+        size = chunksize or max(math.ceil(len(inputs) / (CHUNKS_PER_WORKER * self.max_workers)), 1)
+        if size < 1:
+            raise ValueError(f"chunksize={chunksize}: expected an integer of at least 1")
+        end = None if timeout is None else monotonic() + timeout
+        chunks = [
+            self.submit(_call_chunk, fn, inputs[at : at + size])
+            for at in range(0, len(inputs), size)
+        ]
+        return itertools.chain.from_iterable(_results(chunks, end))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more work, and ends the workers when what was submitted is done.
+
+        Args:
+            wait: Return only then.
+            cancel_futures: Cancel what has not begun.
+        """
+        self.supervisor.stop(cancel_pending=cancel_futures)
+        if wait:
+            self.supervisor.join()
+
+
+def _call_chunk(fn: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
+    return [fn(*arguments) for arguments in chunk]
+
+
+def _results(chunks: list[Future[Any]], end: float | None) -> Iterator[list[Any]]:
+    try:
+        for chunk in chunks:
+            yield chunk.result(None if end is None else max(end - monotonic(), 0))
+    finally:
+        for chunk in chunks:
+            chunk.cancel()
+
+
+class _Submission:
+    """One submitted call until its future is done."""
+
+    def __init__(
+        self,
+        executor: ProcessExecutor,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.future: Future[Any] = Future()
+        self._supervisor = executor.supervisor
+        self._blame = Blame(fn, _CALLING, {})
+        self._batch = Batch(0, [(args, kwargs)])
+        self._deaths = 0
+        self._packer = Packer(executor.supervisor, fn, _CALLING, limit=executor.max_workers)
+        try:
+            parcel = self._packer.parcel(self._batch, self._deliver)
+        except Exception as error:  # pickling the arguments may raise anything
+            self.future.set_running_or_notify_cancel()
+            self._fail(error)
+            return
+        parcel.claim = self.future.set_running_or_notify_cancel
+        parcel.cancel = self._cancel
+        self._supervisor.submit(parcel)
+
+    def _cancel(self) -> None:
+        self.future.cancel()
+        self.future.set_running_or_notify_cancel()
+
+    def _fail(self, error: Exception) -> None:
+        raised = capture(error, crossing=False, kind="input")
+        self.future.set_exception(self._blame.raised(0, self._batch.items[0], raised, 1, ""))
+
+    def _deliver(self, got: Delivery) -> None:
+        answer = read_delivery(self._batch, 0, got)
+        if answer.death is not None and self._deaths < WORKER_DEATH_RETRIES:
+            self._deaths += 1
+            self._supervisor.submit(
+                self._packer.parcel(self._batch, self._deliver), accepted=True
+            )
+            return
+        self._supervisor.finish(self._packer.call)
+        error = self._error_of(answer)
+        if error is not None:
+            self.future.set_exception(error)
+        elif answer.ended is not None:
+            self.future.set_result(answer.ended.values[0])
+
+    def _error_of(self, answer: Answer) -> Exception | None:
+        if answer.error is not None:
+            return answer.error
+        item = self._batch.items[0]
+        if answer.death is not None:
+            return self._blame.died(0, item, answer.death, self._deaths + 1)
+        if answer.unreadable is not None and answer.unreadable.kind == "function":
+            self._supervisor.forget_function(self._packer.call)
+            return self._blame.function_not_loaded(answer.unreadable)
+        raised = answer.unreadable or (answer.ended.raised.get(0) if answer.ended else None)
+        if raised is None:
+            return None
+        worker = answer.ended.worker if answer.ended else ""
+        return self._blame.raised(0, item, raised, 1, worker)

@@ -1,0 +1,81 @@
+"""The parent's end of the launcher: starts it, asks for workers, hears how they ended."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import subprocess
+import sys
+
+from shoal.tasks.processes.launcher import REPORT, REQUEST
+from shoal.tasks.processes.limits import thread_environment
+
+_PROGRAM = (
+    "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told.pop('path'); "
+    "from shoal.tasks.processes.launcher import main; main(**told)"
+)
+# Imported once, in the launcher, when the parent has them: they start no threads.
+_PRELOADED = ("numpy",)
+
+
+class Launching:
+    """A running launcher."""
+
+    def __init__(self, threads_per_task: int) -> None:
+        """Starts one, whose workers' numerical libraries use `threads_per_task` threads."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        told = {
+            "path": sys.path,
+            "control": theirs.fileno(),
+            "parent": os.getpid(),
+            "argv": sys.argv,
+            "preload": [name for name in _PRELOADED if name in sys.modules],
+        }
+        with theirs:
+            self._process = subprocess.Popen(  # our own interpreter with our own program
+                [sys.executable, *_interpreter_flags(), "-c", _PROGRAM, json.dumps(told)],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **thread_environment(threads_per_task)},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self.control = ours
+        self._report = b""
+
+    def fork(self, key: int, descriptors: list[int]) -> None:
+        """Asks for a worker that gets these descriptors; its reports carry `key`."""
+        rights = array.array("i", descriptors)
+        self.control.sendmsg(
+            [REQUEST.pack(key)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+        )
+
+    def reports(self) -> list[tuple[int, int, int]] | None:
+        """What has been reported: key, pid, and exit status or STARTED; None when it has ended."""
+        try:
+            data = self.control.recv(REPORT.size * 256, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        data = self._report + data
+        whole = len(data) - len(data) % REPORT.size
+        self._report = data[whole:]
+        return [REPORT.unpack_from(data, at) for at in range(0, whole, REPORT.size)]
+
+    def close(self) -> None:
+        """Hangs up: the launcher kills all its workers and exits."""
+        self.control.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _interpreter_flags() -> list[str]:
+    """The flags this interpreter was started with, so that workers run under the same rules."""
+    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]

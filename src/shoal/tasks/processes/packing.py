@@ -1,0 +1,238 @@
+"""The parent's side of sending: the function once, big arrays once, inputs by the batch."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle
+
+from shoal.errors import FunctionNotSent
+from shoal.tasks.envelope import MOST_BUFFERS, PROTOCOL
+from shoal.tasks.inputs import ATOMS
+from shoal.tasks.model import shorten
+from shoal.tasks.processes.channel import close_quietly
+from shoal.tasks.processes.memory import SHARED_BYTES, region_with
+
+APART_BYTES = 32 * 1024
+MOST_REGIONS = 64
+
+
+@dataclass(slots=True)
+class Packed:
+    """A pickle with its large buffers apart.
+
+    Attributes:
+        data: The pickle.
+        buffers: In the order in which unpickling asks for them: a buffer that travels with the
+            message, or the number of a shared region.
+    """
+
+    data: bytes
+    buffers: list[memoryview | int] = field(default_factory=list)
+
+    @property
+    def regions(self) -> list[int]:
+        """Numbers of the shared regions that a reader of this pickle needs."""
+        return [buffer for buffer in self.buffers if isinstance(buffer, int)]
+
+    @property
+    def message_bytes(self) -> int:
+        """Size of what travels in the message itself."""
+        return len(self.data) + sum(
+            buffer.nbytes for buffer in self.buffers if isinstance(buffer, memoryview)
+        )
+
+    def parts(self, head: Any) -> list[Any]:
+        """As parts of a message that begins with the pickled `head`."""
+        layout = [buffer if isinstance(buffer, int) else None for buffer in self.buffers]
+        inline = [buffer for buffer in self.buffers if isinstance(buffer, memoryview)]
+        return [pickle.dumps((head, layout), PROTOCOL), self.data, *inline]
+
+
+class Regions:
+    """The big arrays of one call: each in shared memory once, however many tasks use it."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[int, tuple[int, int]] = {}
+        self._numbers: dict[int, int | None] = {}
+        self._alive: list[Any] = []
+
+    def add(self, buffer: memoryview) -> int:
+        """Puts `buffer` in a region of its own; returns the region's number."""
+        number = len(self.descriptors)
+        self.descriptors[number] = (region_with(buffer, str(number)), buffer.nbytes)
+        return number
+
+    def when_repeated(self, buffer: memoryview) -> int | None:
+        """The region of an array met before in this call; None for one met first.
+
+        An array that one task alone uses is cheaper sent to it than shared. The array must keep
+        its values, and is kept alive, until the call ends.
+        """
+        key = id(buffer.obj)
+        if key not in self._numbers:
+            self._numbers[key] = None
+            self._alive.append(buffer.obj)
+            return None
+        number = self._numbers[key]
+        if number is None:
+            number = self._numbers[key] = self.add(buffer)
+        return number
+
+    def close(self) -> None:
+        """Lets go of all regions; readers keep what they have mapped."""
+        for descriptor, _ in self.descriptors.values():
+            close_quietly(descriptor)
+        self.descriptors = {}
+        self._numbers.clear()
+        self._alive.clear()
+
+
+def pack(
+    value: object, share: Callable[[memoryview], int | None], changed: Sequence[str] = ()
+) -> Packed:
+    """Pickles anything that cloudpickle takes, with large buffers apart.
+
+    Args:
+        share: Gives the region for a buffer of at least 1 MiB, or None to send it inline.
+        changed: Modules whose functions and classes are sent by value.
+    """
+    buffers: list[memoryview | int] = []
+    shared = 0
+
+    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
+        nonlocal shared
+        raw = buffer.raw()
+        if len(buffers) >= MOST_BUFFERS or raw.nbytes < APART_BYTES:
+            return True
+        region = None
+        if raw.nbytes >= SHARED_BYTES and shared < MOST_REGIONS:
+            region = share(raw)
+        shared += region is not None
+        buffers.append(raw if region is None else region)
+        return False
+
+    with _by_value(changed):
+        return Packed(cloudpickle.dumps(value, PROTOCOL, buffer_callback=keep_apart), buffers)
+
+
+@contextmanager
+def _by_value(names: Sequence[str]) -> Iterator[None]:
+    modules = [sys.modules[name] for name in names if name in sys.modules]
+    with ExitStack() as stack:
+        for module in modules:
+            cloudpickle.register_pickle_by_value(module)
+            stack.callback(cloudpickle.unregister_pickle_by_value, module)
+        yield
+
+
+def pack_items(
+    items: Sequence[Any], regions: Regions, *, lasting: bool, changed: Sequence[str] = ()
+) -> Packed:
+    """Pickles the inputs of a batch; plain numbers and strings the fast way.
+
+    Args:
+        lasting: Whether an array that is met again in this call still holds the same values.
+    """
+    if type(items) is range or (
+        type(items) in (list, tuple) and ATOMS.issuperset(map(type, items))
+    ):
+        return Packed(pickle.dumps(items, PROTOCOL))
+    return pack(items, regions.when_repeated if lasting else _never, changed)
+
+
+def _never(buffer: memoryview) -> None:
+    return None
+
+
+def pack_function(
+    function: Callable[..., Any], regions: Regions, changed: Sequence[str]
+) -> tuple[Packed, bool]:
+    """Pickles the user's function.
+
+    Returns:
+        The pickle, and whether it is a reference by name: the same at every call.
+
+    Raises:
+        FunctionNotSent: If it cannot be pickled; the cause says why.
+    """
+    try:
+        if importable(function) and function.__module__ not in changed:
+            return Packed(pickle.dumps(function, PROTOCOL)), True
+        return pack(function, regions.add, changed), False
+    except Exception as error:  # pickling runs the user's __reduce__, which may raise anything
+        raise FunctionNotSent(
+            f"the function {shorten(function)} cannot be sent to a worker: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def importable(function: Callable[..., Any]) -> bool:
+    """Whether a worker finds the very same function under its name."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    name = getattr(function, "__qualname__", "")
+    if module is None or module.__name__ == "__main__" or not hasattr(module, "__spec__"):
+        return False
+    return module.__spec__ is not None and getattr(module, name, None) is function
+
+
+def _process_start() -> float:
+    """When this process started, in seconds since the epoch; this import where unknown."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError):
+        return time.time()
+    return time.time() - age
+
+
+_STARTED = _process_start()
+_KINDS = ("stdlib", "platstdlib", "purelib", "platlib")
+_LIBRARIES = tuple({sysconfig.get_path(kind) + os.sep for kind in _KINDS})
+_REAL_LIBRARIES = tuple({os.path.realpath(path) + os.sep for path in _LIBRARIES})
+_users: dict[str, str] = {}
+_is_users: dict[str, bool] = {}
+_seen = -1
+
+
+def changed_modules() -> list[str]:
+    """The user's modules whose file changed after this process started.
+
+    Of these, what a worker would import and what this process runs may differ. Their functions
+    are therefore sent by value: what runs is what the serial loop would have run.
+    """
+    global _seen
+    if _seen != len(sys.modules):
+        _seen = len(sys.modules)
+        _users.clear()
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None)
+            if isinstance(path, str) and path.endswith(".py") and _written_by_user(name, path):
+                _users[name] = path
+    return [name for name, path in _users.items() if _changed(path)]
+
+
+def _written_by_user(name: str, path: str) -> bool:
+    if name == "__main__" or name.partition(".")[0] in ("shoal", "cloudpickle"):
+        return False
+    if path not in _is_users:
+        _is_users[path] = not path.startswith(_LIBRARIES) and not os.path.realpath(
+            path
+        ).startswith(_REAL_LIBRARIES)
+    return _is_users[path]
+
+
+def _changed(path: str) -> bool:
+    try:
+        return os.stat(path).st_mtime > _STARTED
+    except OSError:
+        return True

@@ -1,0 +1,196 @@
+"""A worker process: receives functions and batches, sends back envelopes."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from shoal.tasks.envelope import (
+    CELL_BATCH,
+    CELL_POSITION,
+    CELL_STARTED,
+    CELL_WORDS,
+    PROTOCOL,
+    Calling,
+    Ended,
+    Raised,
+    capture,
+    dump_values,
+    run_batch,
+)
+from shoal.tasks.processes import channel, surroundings
+from shoal.tasks.processes.channel import Message
+from shoal.tasks.processes.memory import map_read_only, map_words
+from shoal.tasks.processes.packing import APART_BYTES
+
+LOADING, RETURNING, LOADING_FUNCTION = -1, -2, -3
+BUDGET_SECONDS = 0.2
+
+_inside = False
+
+
+def inside_worker() -> bool:
+    """True in a worker of shoal: parallel calls made here run inline."""
+    return _inside
+
+
+def serve(end: socket.socket, cell_descriptor: int, trace_descriptor: int) -> None:
+    """Serves one supervisor until it hangs up; the main function of a worker.
+
+    Args:
+        end: The worker's end of its duplex socket.
+        cell_descriptor: Shared region with the worker's current batch, position and start.
+        trace_descriptor: File that receives the stack of a fatal signal.
+    """
+    global _inside
+    _inside = True
+    faulthandler.enable(file=trace_descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Worker(end, map_words(cell_descriptor, CELL_WORDS)).serve()
+
+
+class Worker:
+    """The state of a worker: the functions and shared arrays it holds."""
+
+    def __init__(self, end: socket.socket, cell: memoryview) -> None:
+        self._end = end
+        self._cell = cell
+        self._inbox = channel.Inbox(with_descriptors=True)
+        self._sending = threading.Lock()
+        self._functions: dict[int, Callable[..., Any] | Raised] = {}
+        self._regions: dict[int, dict[int, memoryview]] = {}
+        self._streams = surroundings.capture_streams(self._send)
+        self._trimmer = Trimmer(cell)
+
+    def serve(self) -> None:
+        """Handles messages until the supervisor hangs up."""
+        while messages := self._inbox.wait(self._end):
+            for message in messages:
+                self._handle(message)
+            del message, messages
+
+    def _handle(self, message: Message) -> None:
+        if message.kind == channel.BATCH:
+            self._run(message)
+        elif message.kind == channel.FUNCTION:
+            self._functions[message.tag] = self._load_function(message)
+        elif message.kind == channel.CONTEXT:
+            surroundings.apply(pickle.loads(message.parts[0]))
+        elif message.kind == channel.FORGET:
+            self._functions.pop(message.tag, None)
+            self._regions.pop(message.tag, None)
+
+    def _send(self, kind: int, tag: int, parts: list[Any]) -> None:
+        with self._sending:
+            channel.send(self._end, kind, tag, parts)
+
+    def _load_function(self, message: Message) -> Callable[..., Any] | Raised:
+        head, layout = pickle.loads(message.parts[0])
+        self._cell[CELL_STARTED] = 0
+        self._cell[CELL_POSITION] = LOADING_FUNCTION
+        self._cell[CELL_BATCH] = head["batch"]
+        try:
+            function: Callable[..., Any] = self._unpack(head, layout, message)
+        except BaseException as error:  # importing the user's modules may raise anything
+            return capture(error, crossing=True, kind="function")
+        return function
+
+    def _unpack(self, head: dict[str, Any], layout: list[int | None], message: Message) -> Any:
+        """Unpickles a message's data, its buffers taken from the message or from shared memory."""
+        regions = self._regions.setdefault(head["call"], {}) if head["regions"] else {}
+        for (number, size), descriptor in zip(head["regions"], message.descriptors, strict=True):
+            regions[number] = map_read_only(descriptor, size)
+        inline = iter(message.parts[2:])
+        shared = self._regions.get(head["call"], {})
+        buffers = [next(inline) if number is None else shared[number] for number in layout]
+        return pickle.loads(message.parts[1], buffers=buffers)
+
+    def _run(self, message: Message) -> None:
+        cell = self._cell
+        cell[CELL_STARTED] = 0
+        cell[CELL_POSITION] = LOADING
+        cell[CELL_BATCH] = message.tag
+        head, layout = pickle.loads(message.parts[0])
+        function = self._functions[head["function"]]
+        if isinstance(function, Raised):
+            self._reply(message.tag, Ended(raised={-1: function}))
+            return
+        try:
+            items = self._unpack(head, layout, message)
+            if head["frozen"]:
+                items = [pickle.loads(item) for item in items]
+        except BaseException as error:  # unpickling the user's objects may raise anything
+            broken = capture(error, crossing=True, kind="input")
+            self._reply(message.tag, Ended(raised={-1: broken}))
+            return
+        if type(items) is not list:
+            items = list(items)
+        message.parts.clear()
+        if len(items) > 1:
+            self._trimmer.watch(items)
+        ended = run_batch(
+            function, Calling(*head["calling"]), items, head["indices"], cell=cell
+        )
+        self._trimmer.rest()
+        cell[CELL_POSITION] = RETURNING
+        self._reply(message.tag, ended)
+
+    def _reply(self, tag: int, ended: Ended) -> None:
+        data, apart = dump_values(ended, APART_BYTES)
+        ended.values = []
+        self._streams.flush()
+        head = pickle.dumps(ended, PROTOCOL)
+        self._send(channel.REPLY, tag, [head, data, *(buffer.raw() for buffer in apart)])
+
+
+class Trimmer:
+    """Gives back the untouched rest of a batch that turns out to take long.
+
+    Batches are sized by what earlier inputs cost. When an input costs far more, the inputs behind
+    it would wait although other workers are free. After `BUDGET_SECONDS` this thread cuts the list
+    that the worker iterates behind the running item; the supervisor deals the rest out again.
+    """
+
+    def __init__(self, cell: memoryview) -> None:
+        self._cell = cell
+        self._items: list[Any] | None = None
+        self._since = 0.0
+        self._busy = threading.Event()
+        self._started = False
+
+    def watch(self, items: list[Any]) -> None:
+        """Begins to watch a batch."""
+        self._since = monotonic()
+        self._items = items
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._trim, name="shoal-trimmer", daemon=True).start()
+        if not self._busy.is_set():
+            self._busy.set()
+
+    def rest(self) -> None:
+        """Ends watching."""
+        self._items = None
+
+    def _trim(self) -> None:
+        while True:
+            self._busy.wait()
+            threading.Event().wait(BUDGET_SECONDS / 2)
+            items, since = self._items, self._since
+            now = monotonic()
+            if items is not None and now - since >= BUDGET_SECONDS:
+                del items[max(self._cell[CELL_POSITION], 0) + 1 :]
+            elif items is None and now - since > 1.0:
+                self._busy.clear()
+
+
+def leave(status: int = 0) -> None:
+    """Ends a worker at once, without the exit handlers it inherited."""
+    os._exit(status)
