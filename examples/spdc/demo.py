@@ -172,10 +172,8 @@ def replay(error):
     """
     try:
         shoal.failure(error).replay()
-    except type(error):
-        print(
-            f"  That was just done: the same {type(error).__name__}, raised where a debugger can stop."
-        )
+    except type(error) as again:
+        print(f"  Replayed just now: the same {type(again).__name__}, where a debugger can stop.")
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ class FutureDispatcher:
 
     def _shut(self, *, wait: bool) -> None:
         if self._owned:
-            self._executor.shutdown(wait=wait, cancel_futures=True)
+            self._executor.shutdown(wait=wait)
 
 
 def _broken(executor: Executor, batch: Batch, error: Exception) -> ExecutorBroken:

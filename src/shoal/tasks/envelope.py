@@ -85,14 +85,14 @@ class Ended:
     worker: str = ""
 
 
-@lru_cache(maxsize=1)
-def _host() -> str:
-    return socket.gethostname()
-
-
 def worker_name() -> str:
     """This process, as ``"host:pid"``."""
-    return f"{_host()}:{os.getpid()}"
+    return _name_of(os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _name_of(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}"
 
 
 def bind(function: Callable[..., Any], calling: Calling) -> Callable[[Any], Any]:

@@ -63,7 +63,7 @@ class Packer:
             packed = pack_items(
                 items, self.call.regions, lasting=self._lasting, changed=self._changed
             )
-        head = {"calling": self._calling, "indices": batch.indices, "frozen": frozen}
+        head = (self._calling, batch.start, frozen)
         return Parcel(self.call, packed, head, deliver)
 
 

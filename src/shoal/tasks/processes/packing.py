@@ -50,8 +50,10 @@ class Packed:
             buffer.nbytes for buffer in self.buffers if isinstance(buffer, memoryview)
         )
 
-    def parts(self, head: Any) -> list[Any]:
+    def parts(self, head: tuple[Any, ...]) -> list[Any]:
         """As parts of a message that begins with the pickled `head`."""
+        if not self.buffers:
+            return [pickle.dumps((head, ()), PROTOCOL), self.data]
         layout = [buffer if isinstance(buffer, int) else None for buffer in self.buffers]
         inline = [buffer for buffer in self.buffers if isinstance(buffer, memoryview)]
         return [pickle.dumps((head, layout), PROTOCOL), self.data, *inline]
@@ -143,10 +145,19 @@ def pack_items(
         lasting: Whether an array that is met again in this call still holds the same values.
     """
     if type(items) is range or (
-        type(items) in (list, tuple) and ATOMS.issuperset(map(type, items))
+        type(items) in (list, tuple)
+        and (ATOMS.issuperset(map(type, items)) or _is_plain_call(items))
     ):
         return Packed(pickle.dumps(items, PROTOCOL))
     return pack(items, regions.when_repeated if lasting else _never, changed)
+
+
+def _is_plain_call(items: Sequence[Any]) -> bool:
+    """Whether this is a single call, f(*args), with plain numbers and strings only."""
+    if len(items) != 1 or type(items[0]) is not tuple or len(items[0]) != 2:
+        return False
+    args, kwargs = items[0]
+    return type(args) is tuple and kwargs == {} and ATOMS.issuperset(map(type, args))
 
 
 def _never(buffer: memoryview) -> None:

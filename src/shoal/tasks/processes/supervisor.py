@@ -97,7 +97,7 @@ class Parcel:
     Attributes:
         call: The call it belongs to.
         items: The packed inputs.
-        head: What the worker must know besides: calling, indices, frozen.
+        head: What the worker must know besides: calling, index of the first, whether frozen.
         deliver: Gets the parts of the reply, a `Lost`, or the error that ended the supervisor.
         claim: Asked before the parcel is sent for the first time; False drops it.
         cancel: Called when the parcel is dropped before that; `deliver` is then not called.
@@ -105,7 +105,7 @@ class Parcel:
 
     call: Call
     items: Packed
-    head: dict[str, Any]
+    head: tuple[Any, ...]
     deliver: Callable[[Delivery], None] | None
     claim: Callable[[], bool] | None = None
     cancel: Callable[[], object] | None = None
@@ -362,9 +362,9 @@ class Supervisor:
             outbox.add(channel.CONTEXT, 0, [call.context])
         if call.function_number not in worker.functions:
             worker.functions.add(call.function_number)
-            head = {"batch": parcel.tag}
-            self._add(worker, call, channel.FUNCTION, call.function_number, call.function, head)
-        head = {"function": call.function_number, **parcel.head}
+            number, function = call.function_number, call.function
+            self._add(worker, call, channel.FUNCTION, number, function, (parcel.tag,))
+        head = (call.function_number, *parcel.head)
         self._add(worker, call, channel.BATCH, parcel.tag, parcel.items, head)
         self._flush(worker)
 
@@ -375,19 +375,18 @@ class Supervisor:
         kind: int,
         tag: int,
         packed: Packed,
-        head: dict[str, Any],
+        head: tuple[Any, ...],
     ) -> None:
         """Queues a packed message, with the shared regions that this worker does not have yet."""
-        new = [
-            region
-            for region in dict.fromkeys(packed.regions)
-            if (call.number, region) not in worker.regions
-        ]
-        worker.regions.update((call.number, region) for region in new)
+        new: list[int] = []
+        if packed.buffers:
+            known = worker.regions
+            new = [each for each in dict.fromkeys(packed.regions) if (call.number, each) not in known]
+            known.update((call.number, region) for region in new)
         described = [(region, call.regions.descriptors[region][1]) for region in new]
         descriptors = [call.regions.descriptors[region][0] for region in new]
-        head = {**head, "call": call.number, "regions": described}
-        worker.outbox.add(kind, tag, packed.parts(head), descriptors)
+        parts = packed.parts(((call.number, described), *head))
+        worker.outbox.add(kind, tag, parts, descriptors)
 
     def _flush(self, worker: WorkerHandle) -> None:
         with contextlib.suppress(OSError):  # a dead worker's report is on its way

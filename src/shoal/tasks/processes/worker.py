@@ -92,23 +92,27 @@ class Worker:
             channel.send(self._end, kind, tag, parts)
 
     def _load_function(self, message: Message) -> Callable[..., Any] | Raised:
-        head, layout = pickle.loads(message.parts[0])
+        (regions, tag), layout = pickle.loads(message.parts[0])
         self._cell[CELL_STARTED] = 0
         self._cell[CELL_POSITION] = LOADING_FUNCTION
-        self._cell[CELL_BATCH] = head["batch"]
+        self._cell[CELL_BATCH] = tag
         try:
-            function: Callable[..., Any] = self._unpack(head, layout, message)
+            function: Callable[..., Any] = self._unpack(regions, layout, message)
         except BaseException as error:  # importing the user's modules may raise anything
             return capture(error, crossing=True, kind="function")
         return function
 
-    def _unpack(self, head: dict[str, Any], layout: list[int | None], message: Message) -> Any:
+    def _unpack(
+        self, regions: tuple[int, list[tuple[int, int]]], layout: list[int | None], message: Message
+    ) -> Any:
         """Unpickles a message's data, its buffers taken from the message or from shared memory."""
-        regions = self._regions.setdefault(head["call"], {}) if head["regions"] else {}
-        for (number, size), descriptor in zip(head["regions"], message.descriptors, strict=True):
-            regions[number] = map_read_only(descriptor, size)
+        if not layout:
+            return pickle.loads(message.parts[1])
+        call, new = regions
+        shared = self._regions.setdefault(call, {})
+        for (number, size), descriptor in zip(new, message.descriptors, strict=True):
+            shared[number] = map_read_only(descriptor, size)
         inline = iter(message.parts[2:])
-        shared = self._regions.get(head["call"], {})
         buffers = [next(inline) if number is None else shared[number] for number in layout]
         return pickle.loads(message.parts[1], buffers=buffers)
 
@@ -118,13 +122,14 @@ class Worker:
         cell[CELL_POSITION] = LOADING
         cell[CELL_BATCH] = message.tag
         head, layout = pickle.loads(message.parts[0])
-        function = self._functions[head["function"]]
+        regions, number, calling, start, frozen = head
+        function = self._functions[number]
         if isinstance(function, Raised):
             self._reply(message.tag, Ended(raised={-1: function}))
             return
         try:
-            items = self._unpack(head, layout, message)
-            if head["frozen"]:
+            items = self._unpack(regions, layout, message)
+            if frozen:
                 items = [pickle.loads(item) for item in items]
         except BaseException as error:  # unpickling the user's objects may raise anything
             broken = capture(error, crossing=True, kind="input")
@@ -135,9 +140,8 @@ class Worker:
         message.parts.clear()
         if len(items) > 1:
             self._trimmer.watch(items)
-        ended = run_batch(
-            function, Calling(*head["calling"]), items, head["indices"], cell=cell
-        )
+        indices = range(start, start + len(items))
+        ended = run_batch(function, Calling(*calling), items, indices, cell=cell)
         self._trimmer.rest()
         cell[CELL_POSITION] = RETURNING
         self._reply(message.tag, ended)
