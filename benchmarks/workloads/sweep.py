@@ -21,7 +21,7 @@ def points(quick, _repetition):
 
 
 def slow_points(quick, _repetition):
-    return integrate_often, grid(8 if quick else 20)
+    return integrate_often, grid(6 if quick else 20)
 
 
 WORKLOADS = {

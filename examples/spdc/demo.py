@@ -22,10 +22,10 @@ import shoal
 
 
 def main(arguments=None):
-    """Run the whole demo.
+    """Runs the whole demo.
 
     Args:
-        arguments: the command line's words; those of this process when not given.
+        arguments: The command line's words; those of this process when not given.
     """
     options = read_options(arguments)
     print(f"Overlap of an SPDC pair: {options.points} x {options.points} numerical integrals\n")
@@ -36,10 +36,10 @@ def main(arguments=None):
 
 
 def read_options(arguments):
-    """Read the command line.
+    """Reads the command line.
 
     Args:
-        arguments: its words, or None for those of this process.
+        arguments: Its words, or None for those of this process.
 
     Returns:
         A namespace with ``points`` (values along each axis), ``max_workers`` (None: every core)
@@ -53,7 +53,7 @@ def read_options(arguments):
 
 
 def count(word):
-    """Return the whole number, at least 1, that ``word`` says."""
+    """Returns the whole number, at least 1, that ``word`` says."""
     number = int(word)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
@@ -61,11 +61,11 @@ def count(word):
 
 
 def sweep(points, max_workers):
-    """Compute the grid three times, compare the results and print what came of it.
+    """Computes the grid three times, compares the results and prints what came of it.
 
     Args:
-        points: values along each axis.
-        max_workers: worker processes; None for one on every core.
+        points: Values along each axis.
+        max_workers: Worker processes; None for one on every core.
 
     Returns:
         The real overlaps, of shape (points, points): phase mismatch by focus.
@@ -100,23 +100,23 @@ def sweep(points, max_workers):
 
 
 def timed(run):
-    """Call ``run()``; return its result and the seconds it took."""
+    """Calls ``run()``; returns its result and the seconds it took."""
     start = time.perf_counter()
     result = run()
     return result, time.perf_counter() - start
 
 
 def bits(results):
-    """Return the bytes of every number in a list of results, in order."""
+    """Returns the bytes of every number in a list of results, in order."""
     return np.array(results).tobytes()
 
 
 def draw(values, output):
-    """Draw overlap**2 over the grid, with its maximum marked, as a PNG.
+    """Draws overlap**2 over the grid, with its maximum marked, as a PNG.
 
     Args:
-        values: overlaps of shape (points, points), phase mismatch by focus.
-        output: path of the file; its folder is made if missing.
+        values: Overlaps of shape (points, points), phase mismatch by focus.
+        output: Path of the file; its folder is made if missing.
     """
     phase_mismatches, focus_logs = axes(len(values))
     squares = values**2
@@ -145,11 +145,11 @@ def draw(values, output):
 
 
 def make_a_mistake(points, max_workers):
-    """Give one parameter as text, and show the error and how to get at it.
+    """Gives one parameter as text, and shows the error and how to get at it.
 
     Args:
-        points: values along each axis.
-        max_workers: worker processes; None for one on every core.
+        points: Values along each axis.
+        max_workers: Worker processes; None for one on every core.
     """
     parameters = grid(points)
     middle = len(parameters) // 2
@@ -165,10 +165,10 @@ def make_a_mistake(points, max_workers):
 
 
 def replay(error):
-    """Run the input that failed once more, in this process.
+    """Runs the input that failed once more, in this process.
 
     Args:
-        error: what `shoal.map` raised.
+        error: What `shoal.map` raised.
     """
     try:
         shoal.failure(error).replay()

@@ -23,17 +23,17 @@ from scipy.special import exp1
 
 
 def axes(points=100):
-    """Return the two axes of the figure.
+    """Returns the two axes of the figure.
 
     Args:
-        points: number of values along each axis, at least 1.
+        points: Number of values along each axis, at least 1.
 
     Returns:
         Two ascending arrays of shape (points,): the phase mismatch phi in units of pi, in
         [-7, 3), and the focus as log10(xi), in [-1.5, 2.5).
 
     Raises:
-        ValueError: if ``points`` is less than 1.
+        ValueError: If ``points`` is less than 1.
     """
     if points < 1:
         raise ValueError(f"points must be at least 1, got {points!r}")
@@ -44,10 +44,10 @@ def axes(points=100):
 
 
 def grid(points=100):
-    """Return the parameters of every point of the grid.
+    """Returns the parameters of every point of the grid.
 
     Args:
-        points: number of values along each axis, at least 1.
+        points: Number of values along each axis, at least 1.
 
     Returns:
         A list of ``points**2`` lists ``[phi, xi]`` of Python floats, phase mismatch in the outer
@@ -55,7 +55,7 @@ def grid(points=100):
         to the i-th phase mismatch and the j-th focus of `axes`.
 
     Raises:
-        ValueError: if ``points`` is less than 1.
+        ValueError: If ``points`` is less than 1.
     """
     phase_mismatches, focus_logs = axes(points)
     return [
@@ -66,10 +66,10 @@ def grid(points=100):
 
 
 def integrate(args):
-    """Integrate the overlap at one point, by adaptive quadrature.
+    """Integrates the overlap at one point, by adaptive quadrature.
 
     Args:
-        args: one list ``[phi, xi]``.
+        args: One list ``[phi, xi]``.
 
     Returns:
         What ``scipy.integrate.quad`` returns: the overlap and an estimate of its absolute error,
@@ -77,7 +77,7 @@ def integrate(args):
         imaginary part of the overlap is zero by symmetry.
 
     Raises:
-        TypeError: if ``phi`` or ``xi`` is not a number.
+        TypeError: If ``phi`` or ``xi`` is not a number.
     """
     phi, xi = args
     return quad(
@@ -89,7 +89,7 @@ def integrate(args):
 
 
 def closed_form(phi, xi):
-    """Compute the overlap at many points at once, by the exponential integral E1.
+    """Computes the overlap at many points at once, by the exponential integral E1.
 
     Derivation. Replacing z by -z conjugates the integrand, so the overlap is real. With
     ``s = 1 - i xi z`` and ``a = phi / (2 xi)`` it is
@@ -115,9 +115,9 @@ def closed_form(phi, xi):
     On the grid of this example the absolute error is below 1e-12.
 
     Args:
-        phi: phase mismatch in radians, a number or an array. Where ``abs(phi) / (2 xi)`` exceeds
+        phi: Phase mismatch in radians, a number or an array. Where ``abs(phi) / (2 xi)`` exceeds
             about 700, exp(a) or E1 overflows and the result is NaN.
-        xi: focus, positive, a number or an array that broadcasts with ``phi``.
+        xi: Focus, positive, a number or an array that broadcasts with ``phi``.
 
     Returns:
         The real overlap, in the shape ``phi`` and ``xi`` broadcast to.

@@ -11,7 +11,7 @@ __all__ = ["__version__", "executor", "failure", "imap", "map"]
 
 __version__ = "0.1.0"
 
-_FACE = {name: "shoal.tasks" for name in ("executor", "failure", "imap", "map")}
+_FACE = dict.fromkeys(("executor", "failure", "imap", "map"), "shoal.tasks")
 
 
 def __getattr__(name: str) -> object:

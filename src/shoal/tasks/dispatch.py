@@ -245,7 +245,7 @@ class FutureDispatcher:
             return Answer(batch, result)
         return _answer_from_bytes(batch, result)
 
-    def withdraw(self, *, at_once: bool) -> None:
+    def withdraw(self, *, at_once: bool) -> None:  # noqa: ARG002  (nothing here can be killed)
         """Cancels what has not begun; what runs on a foreign executor runs to its end."""
         for future in list(self._futures):
             future.cancel()
@@ -290,7 +290,7 @@ def run_pickled(
 
 
 @lru_cache(maxsize=8)
-def _loaded_function(key: str, function: bytes) -> Callable[..., Any]:
+def _loaded_function(key: str, function: bytes) -> Callable[..., Any]:  # noqa: ARG001  (one load a call)
     loaded: Callable[..., Any] = pickle.loads(function)
     return loaded
 

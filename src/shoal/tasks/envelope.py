@@ -10,7 +10,7 @@ import os
 import pickle
 import socket
 import traceback
-from collections.abc import Callable, Iterable, MutableSequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic_ns
@@ -26,6 +26,7 @@ PROTOCOL = 5
 # Words of the cell a worker shares with its supervisor.
 CELL_BATCH, CELL_POSITION, CELL_STARTED = 0, 1, 2
 CELL_WORDS = 3
+Cell = list[int] | memoryview
 
 MOST_BUFFERS = 500
 
@@ -124,7 +125,7 @@ def run_batch(
     items: list[Any],
     indices: Iterable[int],
     *,
-    cell: MutableSequence[int] | None = None,
+    cell: Cell | None = None,
     crossing: bool = True,
     interruptible: bool = False,
 ) -> Ended:
@@ -147,7 +148,7 @@ def run_batch(
     call = bind(function, calling)
     if calling.seed is not None:
         items[:] = list(zip(indices, items, strict=False))
-    shared: MutableSequence[int] = [0] * CELL_WORDS if cell is None else cell
+    shared: Cell = [0] * CELL_WORDS if cell is None else cell
     values: list[Any] = []
     raised: dict[int, Raised] = {}
     item_seconds: list[float] | None = [] if calling.timed else None
@@ -166,7 +167,7 @@ def run_batch(
 
 
 def _steps(
-    call: Callable[[Any], Any], items: list[Any], values: list[Any], cell: MutableSequence[int]
+    call: Callable[[Any], Any], items: list[Any], values: list[Any], cell: Cell
 ) -> Iterable[BaseException]:
     """Appends each value; yields what each failing item raised. The hot loop of shoal."""
     keep = values.append
@@ -185,7 +186,7 @@ def _timed_steps(
     call: Callable[[Any], Any],
     items: list[Any],
     values: list[Any],
-    cell: MutableSequence[int],
+    cell: Cell,
     item_seconds: list[float],
 ) -> Iterable[BaseException]:
     """As `_steps`, with the start of each item in the cell and its duration in a list."""
@@ -239,7 +240,9 @@ def _pickled_exception(error: Exception) -> bytes | None:
 
 def _type_name(kind: type[BaseException]) -> str:
     module = kind.__module__
-    return kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    )
 
 
 def _text_of(error: BaseException) -> str:

@@ -52,8 +52,8 @@ class SerialExecutor(Executor):
             future.set_exception(error)
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Refuses further work."""
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Refuses further work; there is never anything to wait for or to cancel."""
         with self._lock:
             self._closed = True
 

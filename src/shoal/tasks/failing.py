@@ -36,27 +36,35 @@ class Blame:
     calling: Calling
     labels: Mapping[int, Any]
 
-    def raised(self, index: int, item: Any, raised: Raised, attempts: int, worker: str) -> Exception:
+    def raised(
+        self, index: int, item: Any, raised: Raised, attempts: int, worker: str
+    ) -> Exception:
         """The error for what a task raised, or for an input or result that cannot travel."""
         error = revive(raised) if raised.kind == "raised" else None
         if error is None:
             error = _stand_in(raised)
-        return self._finish(error, index, item, attempts, worker, raised.traceback)
+        return self._finish(
+            error, index, item, attempts=attempts, worker=worker, text=raised.traceback
+        )
 
-    def timeout(self, index: int, item: Any, seconds: float, attempts: int, worker: str) -> Exception:
+    def timeout(
+        self, index: int, item: Any, seconds: float, attempts: int, worker: str
+    ) -> Exception:
         """The error of a task that ran too long."""
         error = TaskTimeout(f"ran longer than timeout_seconds={seconds:g} and was stopped")
-        return self._finish(error, index, item, attempts, worker, "")
+        return self._finish(error, index, item, attempts=attempts, worker=worker, text="")
 
     def died(self, index: int, item: Any, death: Death, attempts: int) -> Exception:
         """The error of a task that ends its workers."""
         times = "" if attempts == 1 else f", {attempts} attempts"
         error = WorkerDied(f"{death.cause}{times}")
         error.signal, error.exit_code, error.attempts = death.signal, death.exit_code, attempts
-        return self._finish(error, index, item, attempts, death.worker, death.trace)
+        return self._finish(
+            error, index, item, attempts=attempts, worker=death.worker, text=death.trace
+        )
 
     def _finish(
-        self, error: Exception, index: int, item: Any, attempts: int, worker: str, text: str
+        self, error: Exception, index: int, item: Any, *, attempts: int, worker: str, text: str
     ) -> Exception:
         args, kwargs = self.arguments(item)
         label = self.labels.get(index)

@@ -88,9 +88,7 @@ class Inputs:
         items: list[Any] = []
         stop = monotonic() + DRAW_SECONDS
         for item in itertools.islice(self._iterator, count):
-            if self._freeze and not _is_atomic(item):
-                item = _frozen(item)
-            items.append(item)
+            items.append(_frozen(item) if self._freeze and not _is_atomic(item) else item)
             if monotonic() > stop:
                 break
         return items
@@ -98,11 +96,11 @@ class Inputs:
 
 def _is_atomic(item: object) -> bool:
     kind = type(item)
-    return kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, item)))  # type: ignore[call-overload]
+    return kind in ATOMS or (kind is tuple and ATOMS.issuperset(type(each) for each in item))
 
 
 def _frozen(item: object) -> object:
-    """The item as bytes; itself where it cannot be pickled, which is then reported as its failure."""
+    """The item as bytes; itself where it cannot be pickled, which then becomes its failure."""
     try:
         return Frozen(cloudpickle.dumps(item, protocol=5))
     except Exception:  # a user's __reduce__ may raise anything
@@ -137,12 +135,12 @@ def _part(sequence: Any, span: slice) -> Any:
 
 
 def _repeated(repeat: itertools.repeat[Any]) -> Any:
-    return repeat.__reduce__()[1][0]  # type: ignore[index]
+    return repeat.__reduce__()[1][0]
 
 
 def _repeat_length(repeat: itertools.repeat[Any]) -> int | None:
-    arguments = repeat.__reduce__()[1]  # type: ignore[index]
-    return arguments[1] if len(arguments) > 1 else None
+    arguments: tuple[Any, ...] = tuple(repeat.__reduce__()[1])
+    return int(arguments[1]) if len(arguments) > 1 else None
 
 
 def _iterator(iterable: Iterable[Any], place: int) -> Iterator[Any]:
@@ -158,7 +156,7 @@ def _iterator(iterable: Iterable[Any], place: int) -> Iterator[Any]:
 
 
 def _common_length(iterables: Sequence[Iterable[Any]]) -> int | None:
-    """Length of the shortest, None where none of them has one or one of them is unbounded-unknown."""
+    """Length of the shortest; None where one does not tell, or all are endless."""
     lengths: list[int] = []
     for iterable in iterables:
         if type(iterable) is itertools.repeat:

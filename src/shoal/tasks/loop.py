@@ -1,7 +1,7 @@
-"""The one loop through which all parallel work goes: when to send what, and what to do about faults.
+"""The one loop through which all parallel work goes: when to send what, and what after a fault.
 
-Nobody else splits, retries or counts. It knows nothing of how a batch is run (`dispatch`) or of what
-its inputs mean.
+Nobody else splits, retries or counts. It knows nothing of how a batch is run (`dispatch`) or of
+what its inputs mean.
 """
 
 from __future__ import annotations

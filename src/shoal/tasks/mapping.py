@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from numbers import Real
 from typing import Any, Literal
 
 from shoal.tasks import executors
@@ -26,7 +25,7 @@ LAZY_BATCHES_PER_WORKER = 8
 OnError = Literal["raise", "return"]
 
 
-def map(  # noqa: A001  (the field's word, used as shoal.map)
+def map(
     f: Callable[..., Any],
     *iterables: Iterable[Any],
     executor: str | Executor | None = None,
@@ -362,17 +361,17 @@ def _arguments(index: int, task: Task, labels: dict[int, Any]) -> tuple[Any, Any
     return task.args, task.kwargs
 
 
-def _policy(retries: int, worker_death_retries: int, timeout_seconds: float | None) -> Policy:
+def _policy(retries: int, worker_death_retries: int, timeout_seconds: Any) -> Policy:
     executors.check_count("retries", retries, least=0)
     executors.check_count("worker_death_retries", worker_death_retries, least=0)
     if timeout_seconds is not None:
-        if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, Real):
+        if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float):
             raise TypeError(
                 f"timeout_seconds={shorten(timeout_seconds)}: expected a number of seconds"
             )
         if not 0 < timeout_seconds < math.inf:
             raise ValueError(
-                f"timeout_seconds={timeout_seconds!r}: expected seconds above 0, or None for no limit"
+                f"timeout_seconds={timeout_seconds!r}: expected seconds above 0, or None"
             )
     return Policy(int(retries), int(worker_death_retries), timeout_seconds)
 

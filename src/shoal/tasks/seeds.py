@@ -27,7 +27,7 @@ def check_seed(seed: Any) -> Any:
     if isinstance(seed, str | bytes):
         raise TypeError(f"seed={seed!r}: expected an int, a sequence of ints or a SeedSequence")
     try:
-        return np.random.SeedSequence(seed)  # type: ignore[arg-type]
+        return np.random.SeedSequence(seed)
     except (TypeError, ValueError) as error:
         raise type(error)(f"seed={seed!r}: {error}") from None
 

@@ -8,6 +8,7 @@ a pickle nor out of one. The worker blocks; the supervisor never does.
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 import struct
@@ -84,7 +85,9 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def add(self, kind: int, tag: int, parts: Sequence[Any], descriptors: Sequence[int] = ()) -> None:
+    def add(
+        self, kind: int, tag: int, parts: Sequence[Any], descriptors: Sequence[int] = ()
+    ) -> None:
         """Queues a message; keeps the descriptors open until it is sent."""
         kept = [os.dup(descriptor) for descriptor in descriptors]
         self._waiting.append((deque(encode(kind, tag, parts, len(kept))), kept))
@@ -271,7 +274,5 @@ def unset_memory(size: int) -> memoryview:
 
 def close_quietly(descriptor: int) -> None:
     """Closes a descriptor that may be closed already."""
-    try:
+    with contextlib.suppress(OSError):
         os.close(descriptor)
-    except OSError:
-        pass

@@ -19,7 +19,8 @@ from shoal.tasks.processes.packing import (
     pack_function,
     pack_items,
 )
-from shoal.tasks.processes.supervisor import Call, Delivery, Lost, Parcel, Supervisor, numbers
+from shoal.tasks.processes.parcels import Call, Delivery, Lost, Parcel, numbers
+from shoal.tasks.processes.supervisor import Supervisor
 from shoal.tasks.processes.worker import LOADING_FUNCTION
 
 

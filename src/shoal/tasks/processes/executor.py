@@ -19,7 +19,8 @@ from shoal.tasks.envelope import Calling, capture
 from shoal.tasks.failing import Blame
 from shoal.tasks.processes.dispatcher import Packer, read_delivery
 from shoal.tasks.processes.limits import available_cores
-from shoal.tasks.processes.supervisor import Delivery, Supervisor
+from shoal.tasks.processes.parcels import Delivery
+from shoal.tasks.processes.supervisor import Supervisor
 
 WORKER_DEATH_RETRIES = 2
 CHUNKS_PER_WORKER = 16
@@ -49,14 +50,15 @@ def _supervisor(threads_per_task: int) -> Supervisor:
 def _end_all() -> None:
     """Waits for work that was submitted, as the standard library does; not after Ctrl-C."""
     interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
+    supervisors = [supervisor for supervisor in _living if supervisor.ours]
     try:
-        for supervisor in list(_living):
-            if supervisor.ours:
-                supervisor.close(kill=interrupted)
+        for supervisor in supervisors:
+            supervisor.stop(kill=interrupted)
+        for supervisor in supervisors:
+            supervisor.join()
     except KeyboardInterrupt:
-        for supervisor in list(_living):
-            if supervisor.ours:
-                supervisor.close(kill=True)
+        for supervisor in supervisors:
+            supervisor.stop(kill=True)
 
 
 class ProcessExecutor(Executor):
@@ -186,9 +188,7 @@ class _Submission:
         answer = read_delivery(self._batch, 0, got)
         if answer.death is not None and self._deaths < WORKER_DEATH_RETRIES:
             self._deaths += 1
-            self._supervisor.submit(
-                self._packer.parcel(self._batch, self._deliver), accepted=True
-            )
+            self._supervisor.submit(self._packer.parcel(self._batch, self._deliver), accepted=True)
             return
         self._supervisor.finish(self._packer.call)
         error = self._error_of(answer)

@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from typing import Any
 
 from shoal.tasks.processes import worker
@@ -27,6 +28,7 @@ REPORT = struct.Struct("<qqq")
 STARTED = -1
 REQUEST = struct.Struct("<q")
 PARENT_CHECK_SECONDS = 1.0
+REAP_SECONDS = 2.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -66,15 +68,17 @@ class Launcher:
         """Loops until the control socket closes or the parent has changed."""
         with contextlib.suppress(OSError):
             while os.getppid() == self._parent:
-                ready, _, _ = select.select([self._control, self._wake], [], [], PARENT_CHECK_SECONDS)
-                if self._wake in ready:
+                control, wake = self._control.fileno(), self._wake
+                ready, _, _ = select.select([control, wake], [], [], PARENT_CHECK_SECONDS)
+                if wake in ready:
                     with contextlib.suppress(BlockingIOError):
                         os.read(self._wake, 4096)
                     self._reap()
-                if self._control in ready and not self._serve_request():
+                if control in ready and not self._serve_request():
                     break
-        for pid in list(self._keys):
+        for pid in self._keys:
             kill_group(pid)
+        _reap_all(REAP_SECONDS)
 
     def _serve_request(self) -> bool:
         """Forks one worker; False when the parent has hung up."""
@@ -105,6 +109,8 @@ class Launcher:
             end, cell, trace = descriptors
             worker.serve(socket.socket(fileno=end), cell, trace)
             status = 0
+        except KeyboardInterrupt:
+            status = 130
         except BaseException:  # nothing may escape into the launcher's own loop
             sys.excepthook(*sys.exc_info())
         finally:
@@ -125,6 +131,15 @@ class Launcher:
             if key is not None:
                 kill_group(pid)
                 self._control.sendall(REPORT.pack(key, pid, status))
+
+
+def _reap_all(limit_seconds: float) -> None:
+    """Waits for killed children, so that none is left to whatever adopts orphans here."""
+    end = time.monotonic() + limit_seconds
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < end:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:

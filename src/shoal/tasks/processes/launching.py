@@ -47,9 +47,7 @@ class Launching:
     def fork(self, key: int, descriptors: list[int]) -> None:
         """Asks for a worker that gets these descriptors; its reports carry `key`."""
         rights = array.array("i", descriptors)
-        self.control.sendmsg(
-            [REQUEST.pack(key)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-        )
+        self.control.sendmsg([REQUEST.pack(key)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
     def reports(self) -> list[tuple[int, int, int]] | None:
         """What has been reported: key, pid, and exit status or STARTED; None when it has ended."""
@@ -78,4 +76,5 @@ class Launching:
 
 def _interpreter_flags() -> list[str]:
     """The flags this interpreter was started with, so that workers run under the same rules."""
-    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    return list(flags)

@@ -50,9 +50,7 @@ def map_read_only(descriptor: int, size: int) -> memoryview:
     """A region as bytes that cannot be written to; closes the descriptor."""
     populate = getattr(mmap, "MAP_POPULATE", 0)
     try:
-        mapped = mmap.mmap(
-            descriptor, size, flags=mmap.MAP_SHARED | populate, prot=mmap.PROT_READ
-        )
+        mapped = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED | populate, prot=mmap.PROT_READ)
     finally:
         os.close(descriptor)
     return memoryview(mapped)

@@ -160,7 +160,7 @@ def _is_plain_call(items: Sequence[Any]) -> bool:
     return type(args) is tuple and kwargs == {} and ATOMS.issuperset(map(type, args))
 
 
-def _never(buffer: memoryview) -> None:
+def _never(_buffer: memoryview) -> None:
     return None
 
 
@@ -236,9 +236,9 @@ def _written_by_user(name: str, path: str) -> bool:
     if name == "__main__" or name.partition(".")[0] in ("shoal", "cloudpickle"):
         return False
     if path not in _is_users:
-        _is_users[path] = not path.startswith(_LIBRARIES) and not os.path.realpath(
-            path
-        ).startswith(_REAL_LIBRARIES)
+        _is_users[path] = not path.startswith(_LIBRARIES) and not os.path.realpath(path).startswith(
+            _REAL_LIBRARIES
+        )
     return _is_users[path]
 
 

@@ -8,154 +8,37 @@ A worker has at most one batch, recorded here before it is sent, so that a death
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import selectors
 import socket
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from time import monotonic, monotonic_ns
+from time import monotonic
 from typing import Any
 
 from shoal.errors import ExecutorBroken, ExecutorClosed
-from shoal.tasks.envelope import CELL_BATCH, CELL_POSITION, CELL_STARTED, CELL_WORDS
 from shoal.tasks.processes import channel, surroundings
-from shoal.tasks.processes.channel import Inbox, Message, Outbox
-from shoal.tasks.processes.launcher import STARTED, kill_group
+from shoal.tasks.processes.channel import Message
+from shoal.tasks.processes.handle import WorkerHandle
+from shoal.tasks.processes.launcher import STARTED
 from shoal.tasks.processes.launching import Launching
-from shoal.tasks.processes.limits import out_of_memory_kills
-from shoal.tasks.processes.memory import map_words, new_region
-from shoal.tasks.processes.packing import Packed, Regions
+from shoal.tasks.processes.packing import Packed
+from shoal.tasks.processes.parcels import Call, Delivery, Parcel, numbers
 
 _log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1.0
+NO_PID_SECONDS = 0.02
 STILLBORN_LIMIT = 10
-TRACE_BYTES = 64 * 1024
-
-numbers = itertools.count(1)
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """What all batches of one call share.
-
-    Attributes:
-        function: The packed function.
-        function_number: What workers know it by.
-        limit: How many batches of the call may run at once.
-        context: The packed surroundings that its tasks expect.
-        timeout_seconds: Longest time one item may run, or None.
-        regions: Its shared arrays.
-        number: What workers know the call by.
-        running: How many of its batches are in workers now.
-    """
-
-    function: Packed
-    function_number: int
-    limit: int
-    context: bytes
-    timeout_seconds: float | None = None
-    regions: Regions = field(default_factory=Regions)
-    number: int = 0
-    running: int = 0
-
-
-@dataclass(slots=True)
-class Lost:
-    """A worker that went down with a batch.
-
-    Attributes:
-        position: Which item of the batch it was running; negative when it was loading or returning.
-        signal: The signal that ended it, or None.
-        exit_code: Its exit status, or None.
-        timed_out: Whether we ended it because the item ran too long.
-        out_of_memory: Whether the kernel ran out of memory at that time.
-        trace: The stack that a fatal signal left behind, as text.
-        pid: Its process id.
-    """
-
-    position: int
-    signal: int | None
-    exit_code: int | None
-    timed_out: bool
-    out_of_memory: bool
-    trace: str
-    pid: int
-
-
-Delivery = list[Any] | Lost | Exception
-
-
-@dataclass(slots=True, eq=False)
-class Parcel:
-    """One batch on its way to a worker and back.
-
-    Attributes:
-        call: The call it belongs to.
-        items: The packed inputs.
-        head: What the worker must know besides: calling, index of the first, whether frozen.
-        deliver: Gets the parts of the reply, a `Lost`, or the error that ended the supervisor.
-        claim: Asked before the parcel is sent for the first time; False drops it.
-        cancel: Called when the parcel is dropped before that; `deliver` is then not called.
-    """
-
-    call: Call
-    items: Packed
-    head: tuple[Any, ...]
-    deliver: Callable[[Delivery], None] | None
-    claim: Callable[[], bool] | None = None
-    cancel: Callable[[], object] | None = None
-    tag: int = field(default_factory=lambda: next(numbers))
-
-
-class WorkerHandle:
-    """The parent's view of one worker."""
-
-    def __init__(self, key: int, launching: Launching) -> None:
-        self.key = key
-        self.pid: int | None = None
-        self.parcel: Parcel | None = None
-        self.kill_at: float | None = None
-        self.timed_out = False
-        self.inbox = Inbox()
-        self.outbox = Outbox()
-        self.functions: set[int] = set()
-        self.regions: set[tuple[int, int]] = set()
-        self.context = b""
-        self.out_of_memory_before = out_of_memory_kills()
-        self.end, theirs = channel.pair()
-        self.end.setblocking(False)
-        cell = new_region(CELL_WORDS * 8, "cell")
-        self._trace = new_region(0, "trace")
-        with theirs:
-            self.cell = map_words(cell, CELL_WORDS)
-            launching.fork(key, [theirs.fileno(), cell, self._trace])
-        os.close(cell)
-
-    def trace(self) -> str:
-        """What a fatal signal made the worker write."""
-        return os.pread(self._trace, TRACE_BYTES, 0).decode("utf-8", "replace")
-
-    def kill(self) -> None:
-        """Kills it, and what it has started, at once."""
-        if self.pid is not None:
-            kill_group(self.pid)
-
-    def close(self) -> None:
-        """Lets go of everything shared with it."""
-        self.end.close()
-        self.outbox.close()
-        channel.close_quietly(self._trace)
 
 
 class Supervisor:
     """Runs parcels on workers; thread-safe."""
 
     def __init__(self, threads_per_task: int) -> None:
+        """Starts nothing yet; `threads_per_task` is for the numerical libraries in workers."""
         self._threads_per_task = threads_per_task
         self._owner = os.getpid()
         self._lock = threading.RLock()
@@ -164,11 +47,12 @@ class Supervisor:
         self._workers: dict[int, WorkerHandle] = {}
         self._idle: list[WorkerHandle] = []
         self._pending: deque[Parcel] = deque()
-        self._functions: OrderedDict[bytes, int] = OrderedDict()
+        self._functions: dict[bytes, int] = {}
         self._width = 0
         self._stillborn = 0
         self._closed = self._ended = False
         self._thread: threading.Thread | None = None
+        self._requests: deque[Callable[[], None]] = deque()
         self._events: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -176,9 +60,14 @@ class Supervisor:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
 
     @property
+    def ours(self) -> bool:
+        """Whether this process made it: a forked child must leave it alone."""
+        return self._owner == os.getpid()
+
+    @property
     def usable(self) -> bool:
         """Whether work may be submitted, in this process."""
-        return not self._closed and self._owner == os.getpid()
+        return not self._closed and self.ours
 
     def pids(self) -> list[int]:
         """Process ids of the living workers."""
@@ -190,24 +79,12 @@ class Supervisor:
         if not by_reference:
             return next(numbers)
         with self._lock:
-            number = self._functions.get(packed.data)
-            if number is None:
-                number = self._functions[packed.data] = next(numbers)
-            return number
+            return self._functions.setdefault(packed.data, next(numbers))
 
     def forget_function(self, call: Call) -> None:
         """Sends a function anew next time, because workers could not load it this time."""
         with self._lock:
             self._functions.pop(call.function.data, None)
-
-    def warm_up(self, workers: int) -> None:
-        """Starts workers up to this number, without waiting for them."""
-        with self._lock:
-            self._check_open()
-            self._width = max(self._width, workers)
-            self._start_thread()
-            while len(self._workers) < workers:
-                self._idle.append(self._hire())
 
     def submit(self, parcel: Parcel, *, accepted: bool = False) -> None:
         """Runs a parcel as soon as a worker is free; answers come to ``parcel.deliver``.
@@ -219,8 +96,8 @@ class Supervisor:
             ExecutorClosed: After `stop`, unless it was accepted before.
         """
         with self._lock:
-            if not accepted or self._ended:
-                self._check_open()
+            if self._ended or not self.ours or (self._closed and not accepted):
+                raise ExecutorClosed("this executor was shut down; make a new one")
             self._width = max(self._width, parcel.call.limit)
             self._start_thread()
             self._pending.append(parcel)
@@ -234,47 +111,29 @@ class Supervisor:
         Args:
             at_once: Kill the workers that run it now, instead of after a second of grace.
         """
-        with self._lock:
-            self._pending = deque(parcel for parcel in self._pending if parcel.call is not call)
-            for worker in self._workers.values():
-                if worker.parcel is not None and worker.parcel.call is call:
-                    worker.parcel.deliver = None
-                    worker.kill_at = monotonic() + (0.0 if at_once else GRACE_SECONDS)
-            self._forget(call)
-            if self._workers:
-                self._wake()
-
-    def _forget(self, call: Call) -> None:
-        for worker in self._workers.values():
-            known = call.function_number in worker.functions
-            shared = any(number == call.number for number, _ in worker.regions)
-            if shared or (known and call.function_number == call.number):
-                worker.functions.discard(call.number)
-                worker.regions = {each for each in worker.regions if each[0] != call.number}
-                worker.outbox.add(channel.FORGET, call.number, [])
-                if shared:
-                    self._flush(worker)
-        call.regions.close()
+        self._requests.append(lambda: self._withdraw(call, 0.0 if at_once else GRACE_SECONDS))
+        self._wake()
 
     def finish(self, call: Call) -> None:
         """Frees what workers hold for a call that has ended by itself."""
-        with self._lock:
-            if not self._closed:
-                self._forget(call)
+        if call.regions.descriptors or call.number == call.function_number:
+            self._requests.append(lambda: self._forget(call))
+        if call.regions.descriptors:
+            self._wake()
 
     def stop(self, *, cancel_pending: bool = False, kill: bool = False) -> None:
         """Takes no more work; ends the workers when theirs is done. May be repeated.
 
         Args:
-            cancel_pending: Drop what has not begun; its `claim` is told by ``deliver``.
-            kill: Give up what runs too.
+            cancel_pending: Drop what has not begun.
+            kill: Give up what runs, too.
         """
         with self._lock:
             self._closed = True
             if cancel_pending or kill:
                 self._drop_pending()
             if kill:
-                self._drop_running(ExecutorClosed("the executor was shut down under this task"))
+                self._drop_running()
             if self._thread is None and not self._ended:
                 self._end()
         self._wake()
@@ -284,21 +143,7 @@ class Supervisor:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def close(self, *, kill: bool) -> None:
-        """Stops and waits."""
-        self.stop(kill=kill)
-        self.join()
-
-    @property
-    def ours(self) -> bool:
-        """Whether this process made it: a forked child must leave it alone."""
-        return self._owner == os.getpid()
-
     # Everything below runs under the lock.
-
-    def _check_open(self) -> None:
-        if not self.usable:
-            raise ExecutorClosed("this executor was shut down; make a new one")
 
     def _start_thread(self) -> None:
         if self._thread is None:
@@ -308,19 +153,22 @@ class Supervisor:
             self._thread.start()
 
     def _wake(self) -> None:
-        if self._ended:
-            return
-        with contextlib.suppress(OSError):
-            self._wake_write.send(b"w")
+        if self._thread is not None and not self._ended:
+            with contextlib.suppress(OSError):  # full: it will wake anyway
+                self._wake_write.send(b"w")
 
     def _later(self, function: Callable[..., None], *arguments: Any) -> None:
         """Calls `function` from the supervisor's thread, without the lock."""
         self._events.append((function, arguments))
 
+    def _later_deliver(self, parcel: Parcel, delivery: Delivery) -> None:
+        if parcel.deliver is not None:
+            self._later(parcel.deliver, delivery)
+
     def _dispatch(self) -> None:
-        while self._pending:
-            if not self._idle and len(self._workers) >= self._width:
-                return
+        while self._requests:
+            self._requests.popleft()()
+        while self._pending and (self._idle or len(self._workers) < self._width):
             parcel = self._next_parcel()
             if parcel is None:
                 return
@@ -332,7 +180,8 @@ class Supervisor:
             except OSError as error:
                 self._later_deliver(parcel, ExecutorBroken(f"no worker can be started: {error}"))
                 continue
-            self._send(worker, parcel)
+            worker.give(parcel)
+            self._flush(worker)
 
     def _next_parcel(self) -> Parcel | None:
         for position, parcel in enumerate(self._pending):
@@ -344,60 +193,37 @@ class Supervisor:
     def _hire(self) -> WorkerHandle:
         if self._launching is None:
             self._launching = Launching(self._threads_per_task)
-            self._selector.register(
-                self._launching.control, selectors.EVENT_READ, self._launching
-            )
+            self._selector.register(self._launching.control, selectors.EVENT_READ, self._launching)
         worker = WorkerHandle(next(numbers), self._launching)
         self._workers[worker.key] = worker
         self._selector.register(worker.end, selectors.EVENT_READ, worker)
         return worker
 
-    def _send(self, worker: WorkerHandle, parcel: Parcel) -> None:
-        call = parcel.call
-        worker.parcel = parcel
-        call.running += 1
-        outbox = worker.outbox
-        if worker.context != call.context:
-            worker.context = call.context
-            outbox.add(channel.CONTEXT, 0, [call.context])
-        if call.function_number not in worker.functions:
-            worker.functions.add(call.function_number)
-            number, function = call.function_number, call.function
-            self._add(worker, call, channel.FUNCTION, number, function, (parcel.tag,))
-        head = (call.function_number, *parcel.head)
-        self._add(worker, call, channel.BATCH, parcel.tag, parcel.items, head)
-        self._flush(worker)
-
-    def _add(
-        self,
-        worker: WorkerHandle,
-        call: Call,
-        kind: int,
-        tag: int,
-        packed: Packed,
-        head: tuple[Any, ...],
-    ) -> None:
-        """Queues a packed message, with the shared regions that this worker does not have yet."""
-        new: list[int] = []
-        if packed.buffers:
-            known = worker.regions
-            new = [each for each in dict.fromkeys(packed.regions) if (call.number, each) not in known]
-            known.update((call.number, region) for region in new)
-        described = [(region, call.regions.descriptors[region][1]) for region in new]
-        descriptors = [call.regions.descriptors[region][0] for region in new]
-        parts = packed.parts(((call.number, described), *head))
-        worker.outbox.add(kind, tag, parts, descriptors)
-
     def _flush(self, worker: WorkerHandle) -> None:
         with contextlib.suppress(OSError):  # a dead worker's report is on its way
             worker.outbox.flush(worker.end)
+        if worker.inbox.closed:
+            return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.outbox else 0)
         if self._selector.get_key(worker.end).events != wanted:
             self._selector.modify(worker.end, wanted, worker)
 
-    # The supervisor's thread.
+    def _withdraw(self, call: Call, grace_seconds: float) -> None:
+        self._pending = deque(parcel for parcel in self._pending if parcel.call is not call)
+        for worker in self._workers.values():
+            if worker.parcel is not None and worker.parcel.call is call:
+                worker.parcel.deliver = None
+                worker.kill_at = monotonic() + grace_seconds
+        self._forget(call)
+
+    def _forget(self, call: Call) -> None:
+        for worker in self._workers.values():
+            if worker.forget(call):
+                self._flush(worker)
+        call.regions.close()
 
     def _serve(self) -> None:
+        """What the supervisor's thread does; the lock is free while it waits and while it tells."""
         while True:
             with self._lock:
                 pause = self._pause()
@@ -405,12 +231,11 @@ class Supervisor:
             with self._lock:
                 for key, mask in ready:
                     self._handle(key.data, mask)
-                self._check_deadlines()
+                self._kill_those_due()
                 self._dispatch()
                 events, self._events = self._events, []
-                done = self._closed and not self._pending and all(
-                    worker.parcel is None for worker in self._workers.values()
-                )
+                busy = any(worker.parcel is not None for worker in self._workers.values())
+                done = self._closed and not self._pending and not busy
             for function, arguments in events:
                 try:
                     function(*arguments)
@@ -419,6 +244,20 @@ class Supervisor:
             if done:
                 self._end()
                 return
+
+    def _pause(self) -> float | None:
+        """Seconds until a deadline may have passed; None when there is none."""
+        if self._events or self._closed or self._requests:
+            return NO_PID_SECONDS if self._workers and not self._events else 0.0
+        now = monotonic()
+        pauses = []
+        for worker in self._workers.values():
+            left = worker.seconds_left()
+            if worker.kill_at is not None:
+                pauses.append(max(worker.kill_at - now, 0.001) if worker.pid else NO_PID_SECONDS)
+            elif left is not None:
+                pauses.append(left)
+        return min(pauses, default=None)
 
     def _handle(self, source: Any, mask: int) -> None:
         if source is None:
@@ -445,25 +284,15 @@ class Supervisor:
         if message.kind != channel.REPLY:
             self._later(surroundings.show_message, message.kind, message.tag, message.parts[0])
             return
-        parcel = worker.parcel
-        if parcel is None or parcel.tag != message.tag:
+        if worker.parcel is None or worker.parcel.tag != message.tag:
             return
+        parcel = worker.release()
         self._stillborn = 0
-        self._release(worker)
-        self._later_deliver(parcel, message.parts)
+        if parcel is not None:
+            self._later_deliver(parcel, message.parts)
         if not worker.inbox.closed and not worker.timed_out:
             self._idle.append(worker)
             self._dispatch()
-
-    def _later_deliver(self, parcel: Parcel, delivery: Delivery) -> None:
-        if parcel.deliver is not None:
-            self._later(parcel.deliver, delivery)
-
-    def _release(self, worker: WorkerHandle) -> None:
-        if worker.parcel is not None:
-            worker.parcel.call.running -= 1
-        worker.parcel = None
-        worker.kill_at = None
 
     def _hear(self, launching: Launching) -> None:
         reports = launching.reports()
@@ -472,11 +301,9 @@ class Supervisor:
             return
         for key, pid, status in reports:
             worker = self._workers.get(key)
-            if worker is None:
-                continue
-            if status == STARTED:
+            if worker is not None and status == STARTED:
                 worker.pid = pid
-            else:
+            elif worker is not None:
                 self._bury(worker, status)
 
     def _bury(self, worker: WorkerHandle, status: int) -> None:
@@ -488,13 +315,12 @@ class Supervisor:
         del self._workers[worker.key]
         if worker in self._idle:
             self._idle.remove(worker)
-        parcel = worker.parcel
-        if parcel is not None:
-            self._release(worker)
-            if worker.cell[CELL_BATCH] == parcel.tag or worker.timed_out:
-                self._later_deliver(parcel, self._obituary(worker, status))
-            elif parcel.deliver is not None:
-                self._put_back(parcel)
+        begun = worker.begun or worker.timed_out
+        parcel = worker.release()
+        if parcel is not None and begun:
+            self._later_deliver(parcel, worker.obituary(status))
+        elif parcel is not None and parcel.deliver is not None:
+            self._put_back(parcel)
         worker.close()
 
     def _put_back(self, parcel: Parcel) -> None:
@@ -507,18 +333,6 @@ class Supervisor:
         text = f"{STILLBORN_LIMIT} workers in a row ended before they could begin"
         self._later_deliver(parcel, ExecutorBroken(text))
 
-    def _obituary(self, worker: WorkerHandle, status: int) -> Lost:
-        code = os.waitstatus_to_exitcode(status)
-        return Lost(
-            position=worker.cell[CELL_POSITION],
-            signal=-code if code < 0 else None,
-            exit_code=code if code >= 0 else None,
-            timed_out=worker.timed_out,
-            out_of_memory=code == -9 and out_of_memory_kills() > worker.out_of_memory_before,
-            trace=worker.trace(),
-            pid=worker.pid or 0,
-        )
-
     def _lose_launcher(self, launching: Launching) -> None:
         """The launcher died: so do its workers. The next one is started when it is needed."""
         self._selector.unregister(launching.control)
@@ -528,46 +342,15 @@ class Supervisor:
             self._bury(worker, 9)
         launching.close()
 
-    def _pause(self) -> float | None:
-        """Seconds until a deadline may have passed; None when there is none."""
-        if self._events or (self._closed and not self._workers):
-            return 0.0
+    def _kill_those_due(self) -> None:
         now = monotonic()
-        pauses = []
         for worker in self._workers.values():
-            if worker.kill_at is not None:
-                pauses.append(max(worker.kill_at - now, 0.001) if worker.pid else 0.02)
-            elif worker.parcel is not None and worker.parcel.call.timeout_seconds is not None:
-                pauses.append(self._seconds_left(worker, worker.parcel.call.timeout_seconds))
-        return min(pauses, default=None)
-
-    def _seconds_left(self, worker: WorkerHandle, timeout_seconds: float) -> float:
-        """Until the item now running is due; the clock starts when the item does."""
-        started = worker.cell[CELL_STARTED]
-        parcel = worker.parcel
-        if parcel is None or worker.cell[CELL_BATCH] != parcel.tag or started == 0:
-            return min(timeout_seconds, 0.05)
-        return max(timeout_seconds - (monotonic_ns() - started) * 1e-9, 0.001)
-
-    def _check_deadlines(self) -> None:
-        now = monotonic()
-        for worker in list(self._workers.values()):
             if worker.kill_at is not None and now >= worker.kill_at and worker.pid is not None:
                 worker.kill_at = None
                 worker.kill()
-            elif worker.parcel is not None and self._overdue(worker, worker.parcel):
+            elif worker.overdue():
                 worker.timed_out = True
                 worker.kill()
-
-    def _overdue(self, worker: WorkerHandle, parcel: Parcel) -> bool:
-        limit = parcel.call.timeout_seconds
-        started = worker.cell[CELL_STARTED]
-        if limit is None or started == 0 or worker.timed_out or worker.pid is None:
-            return False
-        if worker.cell[CELL_BATCH] != parcel.tag or worker.cell[CELL_POSITION] < 0:
-            return False
-        late = (monotonic_ns() - started) * 1e-9 > limit
-        return late and worker.cell[CELL_STARTED] == started
 
     def _drop_pending(self) -> None:
         for parcel in self._pending:
@@ -578,11 +361,12 @@ class Supervisor:
                 self._later_deliver(parcel, ExecutorClosed(text))
         self._pending.clear()
 
-    def _drop_running(self, error: Exception) -> None:
+    def _drop_running(self) -> None:
         for worker in self._workers.values():
-            if worker.parcel is not None:
-                self._later_deliver(worker.parcel, error)
-                self._release(worker)
+            parcel = worker.release()
+            if parcel is not None:
+                text = "the executor was shut down under this task"
+                self._later_deliver(parcel, ExecutorClosed(text))
             worker.kill()
 
     def _end(self) -> None:

@@ -223,29 +223,19 @@ class Streams:
 
 def capture_streams(send: Send) -> Streams:
     """Sends this process's prints, log records and warnings through `send` from now on."""
-    streams = Streams(
-        _Stream(send, STDOUT, sys.__stdout__), _Stream(send, STDERR, sys.__stderr__)
-    )
+    streams = Streams(_Stream(send, STDOUT, sys.__stdout__), _Stream(send, STDERR, sys.__stderr__))
     sys.stdout, sys.stderr = streams.out, streams.err
     logging.root.handlers[:] = [_ShippedRecords(send)]
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: Any = None,
-        line: str | None = None,
-    ) -> None:
+    def show(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
         try:
             data = cloudpickle.dumps((message, category, filename, lineno), protocol=5)
         except Exception:  # a warning class of the user's may not be picklable
-            text = warnings.formatwarning(message, category, filename, lineno, line)
-            sys.stderr.write(text)
+            sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
             return
         send(channel.WARNED, 0, [data])
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]
     return streams
 
 
