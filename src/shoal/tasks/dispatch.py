@@ -20,7 +20,8 @@ from shoal.tasks.envelope import (
     Ended,
     Raised,
     capture,
-    dump_values,
+    dump_reply,
+    load_reply,
     run_batch,
 )
 from shoal.tasks.model import shorten
@@ -243,7 +244,7 @@ class FutureDispatcher:
             return Answer(batch, unreadable=result)
         if isinstance(result, Ended):
             return Answer(batch, result)
-        return _answer_from_bytes(batch, result)
+        return read_reply(batch, result, (), len(result))
 
     def withdraw(self, *, at_once: bool) -> None:  # noqa: ARG002  (nothing here can be killed)
         """Cancels what has not begun; what runs on a foreign executor runs to its end."""
@@ -283,10 +284,8 @@ def run_pickled(
         arguments = pickle.loads(items)
     except Exception as error:  # unpickling the user's objects may raise anything
         return capture(error, crossing=True, kind="input")
-    ended = run_batch(loaded, calling, list(arguments), indices)
-    values, _ = dump_values(ended, 1 << 62)
-    ended.values = []
-    return pickle.dumps((ended, values), PROTOCOL)
+    data, _ = dump_reply(run_batch(loaded, calling, list(arguments), indices), 1 << 62)
+    return data
 
 
 @lru_cache(maxsize=8)
@@ -295,17 +294,14 @@ def _loaded_function(key: str, function: bytes) -> Callable[..., Any]:  # noqa: 
     return loaded
 
 
-def _answer_from_bytes(batch: Batch, data: bytes) -> Answer:
-    ended, values = pickle.loads(data)
-    return answer_with_values(batch, ended, values, [], len(data))
-
-
-def answer_with_values(
-    batch: Batch, ended: Ended, values: bytes | bytearray, buffers: list[Any], message_bytes: int
+def read_reply(
+    batch: Batch, data: bytes | bytearray, buffers: Sequence[Any], message_bytes: int
 ) -> Answer:
-    """An answer whose values are still pickled."""
+    """The answer in a worker's reply, as `dump_reply` made it."""
     try:
-        ended.values = pickle.loads(values, buffers=buffers)
+        ended = load_reply(data, buffers)
     except Exception as error:  # unpickling the user's results may raise anything
         return Answer(batch, unreadable=capture(error, crossing=False, kind="result"))
+    if -1 in ended.raised:
+        return Answer(batch, unreadable=ended.raised[-1])
     return Answer(batch, ended, message_bytes=message_bytes)

@@ -276,8 +276,8 @@ def revive(raised: Raised) -> Exception | None:
     return error if isinstance(error, Exception) else None
 
 
-def dump_values(ended: Ended, buffer_bytes: int) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    """Pickles ``ended.values``; a value that cannot be pickled becomes that item's failure.
+def dump_reply(ended: Ended, buffer_bytes: int) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Pickles what became of a batch; a value that cannot be pickled becomes its item's failure.
 
     Returns:
         The pickle, and the buffers of at least `buffer_bytes` bytes kept out of it, in the order
@@ -292,11 +292,20 @@ def dump_values(ended: Ended, buffer_bytes: int) -> tuple[bytes, list[pickle.Pic
         return False
 
     try:
-        return dump(ended.values, keep_apart), apart
+        return dump(_fields(ended), keep_apart), apart
     except Exception:  # user objects may raise anything while being pickled
         apart.clear()
         _fail_unpicklable_values(ended)
-        return dump(ended.values), apart
+        return dump(_fields(ended)), apart
+
+
+def _fields(ended: Ended) -> tuple[Any, ...]:
+    return (ended.values, ended.raised, ended.seconds, ended.item_seconds, ended.worker)
+
+
+def load_reply(data: bytes | bytearray, buffers: Iterable[Any]) -> Ended:
+    """What `dump_reply` pickled; raises whatever unpickling the user's results raises."""
+    return Ended(*pickle.loads(data, buffers=buffers))
 
 
 def dump(

@@ -94,7 +94,7 @@ class Inputs:
         return items
 
 
-def _is_atomic(item: object) -> bool:
+def _is_atomic(item: Any) -> bool:
     kind = type(item)
     return kind in ATOMS or (kind is tuple and ATOMS.issuperset(type(each) for each in item))
 

@@ -8,16 +8,15 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from shoal.tasks.dispatch import Answer, Batch, Death, answer_with_values
+from shoal.tasks.dispatch import Answer, Batch, Death, read_reply
 from shoal.tasks.envelope import Calling, capture, worker_name
 from shoal.tasks.inputs import Frozen, Inputs
 from shoal.tasks.processes import surroundings
 from shoal.tasks.processes.packing import (
-    Packed,
     Regions,
     changed_modules,
+    pack_batch,
     pack_function,
-    pack_items,
 )
 from shoal.tasks.processes.parcels import Call, Delivery, Lost, Parcel, numbers
 from shoal.tasks.processes.supervisor import Supervisor
@@ -57,15 +56,14 @@ class Packer:
     def parcel(self, batch: Batch, deliver: Callable[[Delivery], None]) -> Parcel:
         """The batch, packed; raises whatever pickling an input raises."""
         items = batch.items
-        frozen = any(type(item) is Frozen for item in items) if type(items) is list else False
+        frozen = type(items) is list and any(type(item) is Frozen for item in items)
         if frozen:
-            packed = Packed(pickle.dumps([_bytes_of(item) for item in items], 5))
-        else:
-            packed = pack_items(
-                items, self.call.regions, lasting=self._lasting, changed=self._changed
-            )
-        head = (self._calling, batch.start, frozen)
-        return Parcel(self.call, packed, head, deliver)
+            items = [_bytes_of(item) for item in items]
+        head = (self.call.function_number, self._calling, batch.start, frozen)
+        packed = pack_batch(
+            head, items, self.call.regions, lasting=self._lasting, changed=self._changed
+        )
+        return Parcel(self.call, packed, deliver)
 
 
 def _bytes_of(item: object) -> bytes:
@@ -135,11 +133,8 @@ def read_delivery(batch: Batch, sent_bytes: int, got: Delivery) -> Answer:
         return Answer(batch, error=got)
     if isinstance(got, Lost):
         return Answer(batch, death=_death(got))
-    ended = pickle.loads(got[0])
-    if -1 in ended.raised:
-        return Answer(batch, unreadable=ended.raised[-1])
     size = sent_bytes + sum(len(part) for part in got)
-    return answer_with_values(batch, ended, got[1], got[2:], size)
+    return read_reply(batch, got[0], got[1:], size)
 
 
 def _death(lost: Lost) -> Death:

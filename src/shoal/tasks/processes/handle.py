@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from time import monotonic_ns
-from typing import Any
 
 from shoal.tasks.envelope import CELL_BATCH, CELL_POSITION, CELL_STARTED, CELL_WORDS
 from shoal.tasks.processes import channel
@@ -64,21 +63,21 @@ class WorkerHandle:
         number = call.function_number
         if number not in self._functions:
             self._functions.add(number)
-            self._add(call, channel.FUNCTION, number, call.function, (parcel.tag,))
-        self._add(call, channel.BATCH, parcel.tag, parcel.items, (number, *parcel.head))
+            self._add(call, channel.FUNCTION, number, call.function)
+        self._add(call, channel.BATCH, parcel.tag, parcel.items)
 
-    def _add(self, call: Call, kind: int, tag: int, packed: Packed, head: tuple[Any, ...]) -> None:
+    def _add(self, call: Call, kind: int, tag: int, packed: Packed) -> None:
         """Queues a packed message, with the shared regions that the worker does not have yet."""
-        new: list[int] = []
-        if packed.buffers:
-            known = self._regions
-            regions = dict.fromkeys(packed.regions)
-            new = [region for region in regions if (call.number, region) not in known]
-            known.update((call.number, region) for region in new)
+        if not packed.buffers:
+            self.outbox.add(kind, tag, [packed.data])
+            return
+        known = self._regions
+        regions = dict.fromkeys(packed.regions)
+        new = [region for region in regions if (call.number, region) not in known]
+        known.update((call.number, region) for region in new)
         described = [(region, call.regions.descriptors[region][1]) for region in new]
         descriptors = [call.regions.descriptors[region][0] for region in new]
-        parts = packed.parts(((call.number, described), *head))
-        self.outbox.add(kind, tag, parts, descriptors)
+        self.outbox.add(kind, tag, packed.parts((call.number, described)), descriptors)
 
     def forget(self, call: Call) -> bool:
         """Queues the order to free what the worker holds for a call; whether it is worth a send."""
@@ -100,8 +99,10 @@ class WorkerHandle:
 
     @property
     def begun(self) -> bool:
-        """Whether the worker has taken up the parcel it was given."""
-        return self.parcel is not None and self._cell[CELL_BATCH] == self.parcel.tag
+        """Whether the worker has taken up the parcel it was given, or the function it needs."""
+        if self.parcel is None:
+            return False
+        return self._cell[CELL_BATCH] in (self.parcel.tag, -self.parcel.call.function_number)
 
     def seconds_left(self) -> float | None:
         """Until the item it runs is due, from 1 ms; None without a limit. Items start the clock."""

@@ -50,13 +50,17 @@ class Packed:
             buffer.nbytes for buffer in self.buffers if isinstance(buffer, memoryview)
         )
 
-    def parts(self, head: tuple[Any, ...]) -> list[Any]:
-        """As parts of a message that begins with the pickled `head`."""
+    def parts(self, regions: tuple[int, list[tuple[int, int]]]) -> list[Any]:
+        """As parts of a message: the pickle, and where its buffers are, if it has any.
+
+        Args:
+            regions: Number of the call, and number and size of each region sent along.
+        """
         if not self.buffers:
-            return [pickle.dumps((head, ()), PROTOCOL), self.data]
+            return [self.data]
         layout = [buffer if isinstance(buffer, int) else None for buffer in self.buffers]
         inline = [buffer for buffer in self.buffers if isinstance(buffer, memoryview)]
-        return [pickle.dumps((head, layout), PROTOCOL), self.data, *inline]
+        return [self.data, pickle.dumps((regions, layout), PROTOCOL), *inline]
 
 
 class Regions:
@@ -136,20 +140,26 @@ def _by_value(names: Sequence[str]) -> Iterator[None]:
         yield
 
 
-def pack_items(
-    items: Sequence[Any], regions: Regions, *, lasting: bool, changed: Sequence[str] = ()
+def pack_batch(
+    head: tuple[Any, ...],
+    items: Sequence[Any],
+    regions: Regions,
+    *,
+    lasting: bool,
+    changed: Sequence[str] = (),
 ) -> Packed:
-    """Pickles the inputs of a batch; plain numbers and strings the fast way.
+    """Pickles the inputs of a batch with what else it needs; plain inputs the fast way.
 
     Args:
+        head: What the worker must know besides.
         lasting: Whether an array that is met again in this call still holds the same values.
     """
     if type(items) is range or (
         type(items) in (list, tuple)
         and (ATOMS.issuperset(map(type, items)) or _is_plain_call(items))
     ):
-        return Packed(pickle.dumps(items, PROTOCOL))
-    return pack(items, regions.when_repeated if lasting else _never, changed)
+        return Packed(pickle.dumps((head, items), PROTOCOL))
+    return pack((head, items), regions.when_repeated if lasting else _never, changed)
 
 
 def _is_plain_call(items: Sequence[Any]) -> bool:

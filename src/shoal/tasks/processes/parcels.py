@@ -69,8 +69,7 @@ class Parcel:
 
     Attributes:
         call: The call it belongs to.
-        items: The packed inputs.
-        head: What the worker must know besides: calling, index of the first, whether frozen.
+        items: The packed inputs, with what else the worker must know of them.
         deliver: Gets the parts of the reply, a `Lost`, or the error that ended the supervisor;
             None when nobody wants it any more.
         claim: Asked before the parcel is sent for the first time; False drops it.
@@ -80,7 +79,6 @@ class Parcel:
 
     call: Call
     items: Packed
-    head: tuple[Any, ...]
     deliver: Callable[[Delivery], None] | None
     claim: Callable[[], bool] | None = None
     cancel: Callable[[], None] | None = None

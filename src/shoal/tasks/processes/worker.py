@@ -17,12 +17,11 @@ from shoal.tasks.envelope import (
     CELL_POSITION,
     CELL_STARTED,
     CELL_WORDS,
-    PROTOCOL,
     Calling,
     Ended,
     Raised,
     capture,
-    dump_values,
+    dump_reply,
     run_batch,
 )
 from shoal.tasks.processes import channel, surroundings
@@ -92,52 +91,48 @@ class Worker:
             channel.send(self._end, kind, tag, parts)
 
     def _load_function(self, message: Message) -> Callable[..., Any] | Raised:
-        (regions, tag), layout = pickle.loads(message.parts[0])
         self._cell[CELL_STARTED] = 0
         self._cell[CELL_POSITION] = LOADING_FUNCTION
-        self._cell[CELL_BATCH] = tag
+        self._cell[CELL_BATCH] = -message.tag
         try:
-            function: Callable[..., Any] = self._unpack(regions, layout, message)
+            function: Callable[..., Any] = self._unpack(message)
         except BaseException as error:  # importing the user's modules may raise anything
             return capture(error, crossing=True, kind="function")
         return function
 
-    def _unpack(
-        self, regions: tuple[int, list[tuple[int, int]]], layout: list[int | None], message: Message
-    ) -> Any:
+    def _unpack(self, message: Message) -> Any:
         """Unpickles a message's data, its buffers taken from the message or from shared memory."""
-        if not layout:
-            return pickle.loads(message.parts[1])
-        call, new = regions
+        parts = message.parts
+        if len(parts) == 1:
+            return pickle.loads(parts[0])
+        (call, new), layout = pickle.loads(parts[1])
         shared = self._regions.setdefault(call, {})
         for (number, size), descriptor in zip(new, message.descriptors, strict=True):
             shared[number] = map_read_only(descriptor, size)
-        inline = iter(message.parts[2:])
+        inline = iter(parts[2:])
         buffers = [next(inline) if number is None else shared[number] for number in layout]
-        return pickle.loads(message.parts[1], buffers=buffers)
+        return pickle.loads(parts[0], buffers=buffers)
 
     def _run(self, message: Message) -> None:
         cell = self._cell
         cell[CELL_STARTED] = 0
         cell[CELL_POSITION] = LOADING
         cell[CELL_BATCH] = message.tag
-        head, layout = pickle.loads(message.parts[0])
-        regions, number, calling, start, frozen = head
-        function = self._functions[number]
-        if isinstance(function, Raised):
-            self._reply(message.tag, Ended(raised={-1: function}))
-            return
         try:
-            items = self._unpack(regions, layout, message)
+            (number, calling, start, frozen), items = self._unpack(message)
             if frozen:
                 items = [pickle.loads(item) for item in items]
         except BaseException as error:  # unpickling the user's objects may raise anything
             broken = capture(error, crossing=True, kind="input")
             self._reply(message.tag, Ended(raised={-1: broken}))
             return
+        message.parts.clear()
+        function = self._functions[number]
+        if isinstance(function, Raised):
+            self._reply(message.tag, Ended(raised={-1: function}))
+            return
         if type(items) is not list:
             items = list(items)
-        message.parts.clear()
         if len(items) > 1:
             self._trimmer.watch(items)
         indices = range(start, start + len(items))
@@ -147,11 +142,9 @@ class Worker:
         self._reply(message.tag, ended)
 
     def _reply(self, tag: int, ended: Ended) -> None:
-        data, apart = dump_values(ended, APART_BYTES)
-        ended.values = []
+        data, apart = dump_reply(ended, APART_BYTES)
         self._streams.flush()
-        head = pickle.dumps(ended, PROTOCOL)
-        self._send(channel.REPLY, tag, [head, data, *(buffer.raw() for buffer in apart)])
+        self._send(channel.REPLY, tag, [data, *(buffer.raw() for buffer in apart)])
 
 
 class Trimmer:
