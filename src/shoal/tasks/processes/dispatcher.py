@@ -106,10 +106,13 @@ class ProcessDispatcher:
             answers.put((batch, 0, error))
             return
         size = parcel.items.message_bytes
-        self._supervisor.submit(parcel)
+        self._supervisor.submit(parcel, attended=True)
 
     def receive(self) -> Answer:
         """The next answer, unpacked in the caller's thread."""
+        answers = self._answers
+        if answers.empty():
+            self._supervisor.attend(lambda: not answers.empty())
         batch, size, got = self._answers.get()
         if size == 0 and isinstance(got, Exception):
             return Answer(batch, unreadable=capture(got, crossing=False, kind="input"))

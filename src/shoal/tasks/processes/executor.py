@@ -150,6 +150,29 @@ def _results(chunks: list[Future[Any]], end: float | None) -> Iterator[list[Any]
             chunk.cancel()
 
 
+class _Awaited(Future[Any]):
+    """A future whose waiting thread serves the workers meanwhile, if no other thread does."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        super().__init__()
+        self._supervisor = supervisor
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As `concurrent.futures.Future.result`."""
+        return super().result(self._attend(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As `concurrent.futures.Future.exception`."""
+        return super().exception(self._attend(timeout))
+
+    def _attend(self, timeout: float | None) -> float | None:
+        """Serves until the future is done; what is left of the timeout."""
+        begun = monotonic()
+        if not self.done():
+            self._supervisor.attend(self.done, timeout)
+        return None if timeout is None else max(timeout - (monotonic() - begun), 0.0)
+
+
 class _Submission:
     """One submitted call until its future is done."""
 
@@ -160,7 +183,7 @@ class _Submission:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        self.future: Future[Any] = Future()
+        self.future = _Awaited(executor.supervisor)
         self._supervisor = executor.supervisor
         self._blame = Blame(fn, _CALLING, {})
         self._batch = Batch(0, [(args, kwargs)])

@@ -1,8 +1,10 @@
 """The supervisor: owns the workers, knows what each is running, and survives any of them.
 
-One thread waits for whatever may happen (answers, deaths, deadlines). Work is sent by the thread
-that submits it, straight to an idle worker, and by the supervisor's thread when a worker gets free.
-A worker has at most one batch, recorded here before it is sent, so that a death is never a riddle.
+Whatever may happen (answers, deaths, deadlines) is served by one thread at a time: the one in the
+seat. A thread that waits for an answer takes the seat if it is free, which saves two switches of
+threads; otherwise the supervisor's own thread sits there. Work is sent by the thread that submits
+it, straight to an idle worker, and by the one in the seat when a worker gets free. A worker has at
+most one batch, recorded here before it is sent, so that a death is never a riddle.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import selectors
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -42,6 +45,9 @@ class Supervisor:
         self._threads_per_task = threads_per_task
         self._owner = os.getpid()
         self._lock = threading.RLock()
+        self._seat = threading.Lock()
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._shaken = False
         self._selector = selectors.DefaultSelector()
         self._launching: Launching | None = None
         self._workers: dict[int, WorkerHandle] = {}
@@ -53,7 +59,7 @@ class Supervisor:
         self._closed = self._ended = False
         self._thread: threading.Thread | None = None
         self._requests: deque[Callable[[], None]] = deque()
-        self._events: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._events: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
@@ -86,24 +92,44 @@ class Supervisor:
         with self._lock:
             self._functions.pop(call.function.data, None)
 
-    def submit(self, parcel: Parcel, *, accepted: bool = False) -> None:
+    def submit(self, parcel: Parcel, *, accepted: bool = False, attended: bool = False) -> None:
         """Runs a parcel as soon as a worker is free; answers come to ``parcel.deliver``.
 
         Args:
             accepted: It was submitted before and comes again after a fault.
+            attended: The caller goes on to `attend` until it has the answer.
 
         Raises:
             ExecutorClosed: After `stop`, unless it was accepted before.
         """
-        with self._lock:
+        with self._guarded():
             if self._ended or not self.ours or (self._closed and not accepted):
                 raise ExecutorClosed("this executor was shut down; make a new one")
             self._width = max(self._width, parcel.call.limit)
             self._start_thread()
             self._pending.append(parcel)
             self._dispatch()
-            if parcel.call.timeout_seconds is not None or self._events:
-                self._wake()
+        if parcel.call.timeout_seconds is not None:
+            self._interrupt()
+        if not attended or self._events:
+            self._calls.put(None)
+
+    def attend(self, done: Callable[[], bool], seconds: float | None = None) -> None:
+        """Serves in the caller's thread until `done`; returns at once if another thread serves.
+
+        Args:
+            seconds: Return after this time at the latest; None: no limit.
+        """
+        end = None if seconds is None else monotonic() + seconds
+        if not self._seat.acquire(blocking=False):
+            return
+        try:
+            while not done() and self._in_use() and (end is None or monotonic() < end):
+                self._serve_once(None if end is None else max(end - monotonic(), 0.0))
+        finally:
+            self._seat.release()
+            if self._in_use():
+                self._calls.put(None)
 
     def withdraw(self, call: Call, *, at_once: bool) -> None:
         """Drops what is left of a call: its answers are no longer wanted.
@@ -153,9 +179,24 @@ class Supervisor:
             self._thread.start()
 
     def _wake(self) -> None:
+        """Makes whoever serves look again, and somebody serve."""
+        self._interrupt()
+        self._calls.put(None)
+
+    def _interrupt(self) -> None:
         if self._thread is not None and not self._ended:
             with contextlib.suppress(OSError):  # full: it will wake anyway
                 self._wake_write.send(b"w")
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Holds the lock; remembers when Ctrl-C struck inside, where anything may be half done."""
+        with self._lock:
+            try:
+                yield
+            except KeyboardInterrupt:
+                self._shaken = True
+                raise
 
     def _later(self, function: Callable[..., None], *arguments: Any) -> None:
         """Calls `function` from the supervisor's thread, without the lock."""
@@ -166,6 +207,8 @@ class Supervisor:
             self._later(parcel.deliver, delivery)
 
     def _dispatch(self) -> None:
+        if self._shaken:
+            self._start_over()
         while self._requests:
             self._requests.popleft()()
         while self._pending and (self._idle or len(self._workers) < self._width):
@@ -173,20 +216,22 @@ class Supervisor:
             if parcel is None:
                 return
             if parcel.claim is not None and not parcel.claim():
+                self._pending.remove(parcel)
                 continue
             parcel.claim = parcel.cancel = None
             try:
                 worker = self._idle.pop() if self._idle else self._hire()
             except OSError as error:
+                self._pending.remove(parcel)
                 self._later_deliver(parcel, ExecutorBroken(f"no worker can be started: {error}"))
                 continue
             worker.give(parcel)
+            self._pending.remove(parcel)
             self._flush(worker)
 
     def _next_parcel(self) -> Parcel | None:
-        for position, parcel in enumerate(self._pending):
+        for parcel in self._pending:
             if parcel.call.running < parcel.call.limit:
-                del self._pending[position]
                 return parcel
         return None
 
@@ -222,35 +267,72 @@ class Supervisor:
                 self._flush(worker)
         call.regions.close()
 
+    # Serving: by the supervisor's thread, or by one that waits for an answer.
+
     def _serve(self) -> None:
-        """What the supervisor's thread does; the lock is free while it waits and while it tells."""
-        while True:
-            with self._lock:
-                pause = self._pause()
-            ready = self._selector.select(pause)
-            with self._lock:
-                for key, mask in ready:
-                    self._handle(key.data, mask)
-                self._kill_those_due()
-                self._dispatch()
-                events, self._events = self._events, []
-                busy = any(worker.parcel is not None for worker in self._workers.values())
-                done = self._closed and not self._pending and not busy
-            for function, arguments in events:
+        """What the supervisor's thread does: takes the seat when it is called and work is left."""
+        while not self._ended:
+            self._calls.get()
+            if self._seat.acquire(blocking=False):
                 try:
-                    function(*arguments)
-                except Exception:  # a callback of the user's must not end the supervisor
-                    _log.exception("an exception in a callback was ignored")
-            if done:
-                self._end()
-                return
+                    while self._in_use():
+                        self._serve_once()
+                finally:
+                    self._seat.release()
+                if self._in_use():
+                    self._calls.put(None)
+
+    def _in_use(self) -> bool:
+        """Whether anything is left to serve, and not all of it has ended."""
+        if self._ended:
+            return False
+        if self._closed or self._pending or self._events or self._requests:
+            return True
+        return any(worker.parcel is not None for worker in list(self._workers.values()))
+
+    def _serve_once(self, seconds: float | None = None) -> None:
+        """Waits for something to happen and sees to it; waits and tells without the lock."""
+        with self._lock:
+            pause = self._pause()
+        if seconds is not None:
+            pause = seconds if pause is None else min(pause, seconds)
+        ready = self._selector.select(pause)
+        with self._guarded():
+            for key, mask in ready:
+                self._handle(key.data, mask)
+            self._kill_those_due()
+            self._dispatch()
+            busy = any(worker.parcel is not None for worker in self._workers.values())
+            done = self._closed and not self._pending and not busy
+        while self._events:
+            function, arguments = self._events.popleft()
+            try:
+                function(*arguments)
+            except Exception:  # a callback of the user's must not end the supervisor
+                _log.exception("an exception in a callback was ignored")
+        if done and not self._pending:
+            self._end()
+
+    def _start_over(self) -> None:
+        """After Ctrl-C struck in the middle of our own work: new workers, the same parcels."""
+        self._shaken = False
+        self._idle.clear()
+        for worker in list(self._workers.values()):
+            worker.kill()
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(worker.end)
+            parcel = worker.release()
+            if parcel is not None and parcel.deliver is not None and parcel not in self._pending:
+                self._pending.appendleft(parcel)
+            worker.close()
+        self._workers.clear()
 
     def _pause(self) -> float | None:
-        """Seconds until a deadline may have passed; None when there is none."""
-        if self._events or self._closed or self._requests:
-            return NO_PID_SECONDS if self._workers and not self._events else 0.0
+        """Seconds until something must be looked at; None when there is nothing."""
+        if self._events or self._requests or self._shaken:
+            return 0.0
         now = monotonic()
-        pauses = []
+        pauses = [NO_PID_SECONDS] if self._closed else []
         for worker in self._workers.values():
             left = worker.seconds_left()
             if worker.kill_at is not None:
@@ -286,10 +368,9 @@ class Supervisor:
             return
         if worker.parcel is None or worker.parcel.tag != message.tag:
             return
-        parcel = worker.release()
         self._stillborn = 0
-        if parcel is not None:
-            self._later_deliver(parcel, message.parts)
+        self._later_deliver(worker.parcel, message.parts)
+        worker.release()
         if not worker.inbox.closed and not worker.timed_out:
             self._idle.append(worker)
             self._dispatch()
