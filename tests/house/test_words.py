@@ -27,7 +27,8 @@ def test_line_one_of_a_file_states_its_purpose(file: str) -> None:
 
 @pytest.mark.parametrize("file", files)
 def test_a_file_is_short(file: str) -> None:
-    assert len((root / file).read_text().splitlines()) <= most_lines_of_a_file
+    lines = len((root / file).read_text().splitlines())
+    assert lines <= most_lines_of_a_file, f"{file}: {lines} lines"
 
 
 @pytest.mark.parametrize("file", files)

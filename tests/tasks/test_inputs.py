@@ -98,14 +98,16 @@ def test_an_input_that_has_ended_stays_ended(kind):
     assert [len(inputs.draw(3)) for _ in range(3)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("kind", "lasting"),
-    [("list", True), ("tuple", True), ("array", True), ("range", True), ("endless repeat", True)]
-    + [("generator", False), ("dict", False), ("text", False), ("odd list", False)],
-)
-def test_only_inputs_that_exist_for_the_whole_call_are_lasting(kind, lasting):
-    assert Inputs([kinds[kind]([1, 2])]).lasting is lasting
-    assert Inputs([[1, 2], kinds[kind]([1, 2])]).lasting is lasting
+@pytest.mark.parametrize("kind", ["list", "tuple", "array", "rows", "range", "endless repeat"])
+def test_inputs_that_exist_for_the_whole_call_are_lasting(kind):
+    assert Inputs([kinds[kind]([1, 2])]).lasting
+    assert Inputs([[1, 2], kinds[kind]([1, 2])]).lasting
+
+
+@pytest.mark.parametrize("kind", ["generator", "iterator", "dict", "text", "count", "odd list"])
+def test_inputs_that_may_change_as_they_are_read_are_not_lasting(kind):
+    assert not Inputs([kinds[kind]([1, 2])]).lasting
+    assert not Inputs([[1, 2], kinds[kind]([1, 2])]).lasting
 
 
 def test_a_generator_is_not_touched_before_something_is_drawn_and_no_further_than_that():
@@ -119,8 +121,9 @@ def test_a_generator_is_not_touched_before_something_is_drawn_and_no_further_tha
     inputs = Inputs([source()])
     assert inputs.remaining is None
     assert taken == []
-    assert inputs.draw(3) == [0, 1, 2]
-    assert taken == [0, 1, 2]
+    items = inputs.draw(3)
+    assert 1 <= len(items) <= 3
+    assert items == taken
 
 
 def test_the_longer_of_two_generators_is_read_as_far_as_zip_reads_it():
@@ -160,10 +163,15 @@ def test_what_a_generator_gave_before_it_failed_is_drawn_first():
         yield from range(5)
         raise OSError("no more")
 
-    inputs = Inputs([failing()])
-    assert list(inputs.draw(10)) == list(range(5))
+    inputs, items = Inputs([failing()]), []
+
+    def draw_all():
+        while True:
+            items.extend(inputs.draw(10))
+
     with pytest.raises(OSError, match="no more"):
-        inputs.draw(10)
+        draw_all()
+    assert items == list(range(5))
 
 
 def test_a_buffer_yielded_again_and_again_is_frozen_with_each_of_its_contents():
@@ -175,7 +183,7 @@ def test_a_buffer_yielded_again_and_again_is_frozen_with_each_of_its_contents():
 
     inputs = Inputs([reusing()])
     inputs.freeze()
-    items = inputs.draw(10)
+    items = drawn_in(inputs, [10])
     assert all(type(item) is Frozen for item in items)
     assert [item.tolist() for item in thawed(items)] == [[number] * 3 for number in range(5)]
 
@@ -183,7 +191,7 @@ def test_a_buffer_yielded_again_and_again_is_frozen_with_each_of_its_contents():
 def test_plain_values_need_no_freezing():
     inputs = Inputs([iter([1, "two", 3.0, None, (4, b"five")])])
     inputs.freeze()
-    assert inputs.draw(9) == [1, "two", 3.0, None, (4, b"five")]
+    assert drawn_in(inputs, [9]) == [1, "two", 3.0, None, (4, b"five")]
 
 
 def test_lists_are_not_frozen_since_their_items_stay():

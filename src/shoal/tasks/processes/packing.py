@@ -23,6 +23,7 @@ from shoal.tasks.processes.memory import SHARED_BYTES, region_with
 
 APART_BYTES = 32 * 1024
 MOST_REGIONS = 64
+STACK_GLOBAL = b"\x93"
 
 
 @dataclass(slots=True)
@@ -154,20 +155,32 @@ def pack_batch(
         head: What the worker must know besides.
         lasting: Whether an array that is met again in this call still holds the same values.
     """
-    if type(items) is range or (
-        type(items) in (list, tuple)
-        and (ATOMS.issuperset(map(type, items)) or _is_plain_call(items))
-    ):
-        return Packed(pickle.dumps((head, items), PROTOCOL))
+    plain = _pickled_plain((head, items), items)
+    if plain is not None:
+        return Packed(plain)
     return pack((head, items), regions.when_repeated if lasting else _never, changed)
 
 
-def _is_plain_call(items: Sequence[Any]) -> bool:
-    """Whether this is a single call, f(*args), with plain numbers and strings only."""
-    if len(items) != 1 or type(items[0]) is not tuple or len(items[0]) != 2:
-        return False
-    args, kwargs = items[0]
-    return type(args) is tuple and kwargs == {} and ATOMS.issuperset(map(type, args))
+def _pickled_plain(value: object, items: Sequence[Any]) -> bytes | None:
+    """The C pickler's bytes, where they name no class or function; else None.
+
+    What is pickled by name must be known to the worker under that name, and classes of scripts
+    and notebooks are not. Names are loaded by one opcode: without its byte there are none.
+    """
+    if type(items) not in (list, tuple, range):
+        return None
+    try:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=_refuse)
+    except Exception:  # cloudpickle may still know how
+        return None
+    if STACK_GLOBAL not in data:
+        return data
+    return data if ATOMS.issuperset(map(type, items)) else None
+
+
+def _refuse(_buffer: pickle.PickleBuffer) -> None:
+    """Ends pickling at the first array: those go by another way."""
+    raise TypeError
 
 
 def _never(_buffer: memoryview) -> None:
