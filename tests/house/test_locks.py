@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 root = Path(__file__).parents[2]
-locks = sorted(path.name for path in (root / "locks").glob("*.txt"))
+found = [*root.glob("locks/*.txt"), *root.glob("*/requirements*.txt")]
+locks = sorted(str(path.relative_to(root)) for path in found)
 
 
 @pytest.mark.parametrize("name", locks)
 def test_a_lock_holds_no_address(name: str) -> None:
-    text = (root / "locks" / name).read_text()
+    text = (root / name).read_text()
     assert (
         re.findall(r"\S+://\S+|^\s*-\S*.*$", text.replace("--hash=sha256:", ""), re.MULTILINE) == []
     )
@@ -19,7 +20,7 @@ def test_a_lock_holds_no_address(name: str) -> None:
 
 @pytest.mark.parametrize("name", locks)
 def test_every_requirement_is_pinned_with_a_hash(name: str) -> None:
-    lines = (root / "locks" / name).read_text().splitlines()
+    lines = (root / name).read_text().splitlines()
     for number, line in enumerate(lines):
         if line and not line.startswith((" ", "#")):
             assert re.match(r"[a-z0-9._-]+==[^ ]+ ", line), line

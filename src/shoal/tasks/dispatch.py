@@ -127,9 +127,10 @@ class SerialDispatcher:
     workers = 1
     window = 1
 
-    def __init__(self, function: Callable[..., Any], calling: Calling) -> None:
+    def __init__(self, function: Callable[..., Any], calling: Calling, out: Any = None) -> None:
         self._function = function
         self._calling = calling
+        self._out = out
         self._batch: Batch | None = None
 
     def send(self, batch: Batch) -> None:
@@ -146,6 +147,7 @@ class SerialDispatcher:
             self._calling,
             list(batch.items),
             batch.indices,
+            out=self._out,
             crossing=False,
             interruptible=True,
         )
@@ -174,11 +176,13 @@ class FutureDispatcher:
         workers: int,
         window: int,
         owned: bool = False,
+        out: Any = None,
     ) -> None:
         self.workers = workers
         self.window = window
         self._executor = executor
         self._owned = owned
+        self._out = out
         self._calling = calling
         self._futures: dict[Future[Any], Batch] = {}
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
@@ -192,7 +196,13 @@ class FutureDispatcher:
         def submit(batch: Batch) -> Future[Any]:
             items = list(batch.items)
             return self._executor.submit(
-                run_batch, function, self._calling, items, batch.indices, crossing=False
+                run_batch,
+                function,
+                self._calling,
+                items,
+                batch.indices,
+                out=self._out,
+                crossing=False,
             )
 
         return submit
@@ -244,7 +254,7 @@ class FutureDispatcher:
             return Answer(batch, unreadable=result)
         if isinstance(result, Ended):
             return Answer(batch, result)
-        return read_reply(batch, result, (), len(result))
+        return write_here(read_reply(batch, result, (), len(result)), self._out)
 
     def withdraw(self, *, at_once: bool) -> None:  # noqa: ARG002  (nothing here can be killed)
         """Cancels what has not begun; what runs on a foreign executor runs to its end."""
@@ -305,3 +315,21 @@ def read_reply(
     if -1 in ended.raised:
         return Answer(batch, unreadable=ended.raised[-1])
     return Answer(batch, ended, message_bytes=message_bytes)
+
+
+def write_here(answer: Answer, out: Any) -> Answer:
+    """Writes the values of an answer into `out`, for workers that cannot; `out` may be None."""
+    if out is None or answer.ended is None:
+        return answer
+    from shoal.tasks.inplace import write
+
+    ended = answer.ended
+    for position, value in enumerate(ended.values):
+        if position in ended.raised:
+            continue
+        try:
+            write(out, answer.batch.start + position, value)
+        except (TypeError, ValueError, IndexError) as error:
+            ended.raised[position] = capture(error, crossing=False)
+        ended.values[position] = None
+    return answer

@@ -96,22 +96,29 @@ def _name_of(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}"
 
 
-def bind(function: Callable[..., Any], calling: Calling) -> Callable[[Any], Any]:
-    """The one-argument function that turns an item of this calling style into a call."""
-    if calling.seed is not None:
+def bind(function: Callable[..., Any], calling: Calling, out: Any = None) -> Callable[[Any], Any]:
+    """The one-argument function that turns an item into a call.
+
+    With a seed or with `out` it takes the item with its index: ``(index, item)``.
+    """
+    styled = _styled(function, calling.style)
+    if calling.seed is None and out is None:
+        return styled
+    seed = calling.seed
+    if seed is None:
+        numbered = lambda pair: styled(pair[1])  # noqa: E731  (one of two, told apart here)
+    else:
         from shoal.tasks.seeds import generator
 
-        inner = bind_keywords(function, calling.style)
-        return lambda item: inner(item[1], rng=generator(calling.seed, item[0]))
-    if calling.style == "one":
-        return function
-    if calling.style == "star":
-        return lambda item: function(*item)
-    return lambda item: function(*item[0], **item[1])
+        numbered = lambda pair: styled(pair[1], rng=generator(seed, pair[0]))  # noqa: E731
+    if out is None:
+        return numbered
+    from shoal.tasks.inplace import writing
+
+    return writing(out, numbered)
 
 
-def bind_keywords(function: Callable[..., Any], style: str) -> Callable[..., Any]:
-    """As `bind`, for a function that also gets keywords from us."""
+def _styled(function: Callable[..., Any], style: str) -> Callable[..., Any]:
     if style == "one":
         return function
     if style == "star":
@@ -125,6 +132,7 @@ def run_batch(
     items: list[Any],
     indices: Iterable[int],
     *,
+    out: Any = None,
     cell: Cell | None = None,
     crossing: bool = True,
     interruptible: bool = False,
@@ -136,7 +144,8 @@ def run_batch(
         calling: How an item becomes a call.
         items: The inputs. Another thread may cut the list short while it runs: the items that are
             gone are then not in the answer.
-        indices: Index of each item in the whole input; used for its random stream.
+        indices: Index of each item in the whole input: for its random stream, and its place.
+        out: Array that takes the results, instead of the answer.
         cell: Where the position of the running item, and its start in monotonic nanoseconds when
             timed, are written before it runs.
         crossing: Whether exceptions must be pickled, because the caller is another process.
@@ -145,8 +154,8 @@ def run_batch(
     Returns:
         Values and failures of the items that were run, in order.
     """
-    call = bind(function, calling)
-    if calling.seed is not None:
+    call = bind(function, calling, out)
+    if calling.seed is not None or out is not None:
         items[:] = list(zip(indices, items, strict=False))
     shared: Cell = [0] * CELL_WORDS if cell is None else cell
     values: list[Any] = []

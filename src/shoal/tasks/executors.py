@@ -10,6 +10,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from shoal.errors import ExecutorClosed, MissingExtra
+from shoal.tasks.arguments import check_count, check_name
 from shoal.tasks.dispatch import FOREIGN_WINDOW, Dispatcher, FutureDispatcher, SerialDispatcher
 from shoal.tasks.envelope import Calling
 from shoal.tasks.inputs import Inputs
@@ -22,7 +23,6 @@ from shoal.tasks.processes import (
     shared_supervisor,
 )
 
-NAMES = ("serial", "threads", "processes", "loky")
 VARIABLE = "SHOAL_EXECUTOR"
 
 
@@ -121,41 +121,6 @@ def default_name() -> str:
     return os.environ.get(VARIABLE) or "processes"
 
 
-def check_name(name: object) -> None:
-    """Raises ValueError for a name that is none of ours, and lists those."""
-    if name not in NAMES:
-        known = ", ".join(repr(each) for each in NAMES)
-        raise ValueError(
-            f"executor={shorten(name)} is not known; expected one of {known}, "
-            "or a concurrent.futures.Executor"
-        )
-
-
-def check_count(name: str, value: object, *, optional: bool = False, least: int = 1) -> int | None:
-    """Returns `value` if it is an integer of at least `least` (or None where that is allowed)."""
-    if value is None and optional:
-        return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}={shorten(value)}: expected an integer of at least {least}")
-    number = int(value.__index__())
-    if number < least:
-        raise ValueError(f"{name}={number}: expected an integer of at least {least}")
-    return number
-
-
-def check_executor(executor: object) -> None:
-    """Raises for what can never run anything, before any work is begun."""
-    if executor is None or isinstance(executor, Executor):
-        return
-    if isinstance(executor, str):
-        check_name(executor)
-        return
-    raise TypeError(
-        f"executor={shorten(executor)}: expected a name such as 'processes', or a "
-        f"concurrent.futures.Executor, not {type(executor).__name__}"
-    )
-
-
 def dispatcher_for(
     chosen: str | Executor | None,
     function: Callable[..., Any],
@@ -165,6 +130,7 @@ def dispatcher_for(
     threads_per_task: int,
     timeout_seconds: float | None,
     inputs: Inputs,
+    out: Any = None,
 ) -> Dispatcher:
     """What runs the batches of one call on the chosen executor.
 
@@ -189,6 +155,7 @@ def dispatcher_for(
             workers=max_workers or widest,
             timeout_seconds=timeout_seconds,
             inputs=inputs,
+            out=out,
         )
     if timeout_seconds is not None and not ours:
         raise ValueError(
@@ -196,12 +163,12 @@ def dispatcher_for(
             f"{shorten(chosen)} cannot be stopped"
         )
     if ours or chosen == "serial" or isinstance(chosen, SerialExecutor):
-        return SerialDispatcher(function, calling)
+        return SerialDispatcher(function, calling, out)
     workers = max_workers or available_cores()
     if isinstance(chosen, str):
         made = executor(chosen, max_workers=workers, threads_per_task=threads_per_task)
         return FutureDispatcher(
-            made, function, calling, workers=workers, window=2 * workers, owned=True
+            made, function, calling, workers=workers, window=2 * workers, owned=True, out=out
         )
     window = 2 * max_workers if max_workers is not None else max(FOREIGN_WINDOW, 2 * workers)
-    return FutureDispatcher(chosen, function, calling, workers=workers, window=window)
+    return FutureDispatcher(chosen, function, calling, workers=workers, window=window, out=out)

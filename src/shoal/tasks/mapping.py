@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any, Literal
 
 from shoal.tasks import executors
+from shoal.tasks.arguments import check_call, check_count, check_executor, checked_policy
 from shoal.tasks.batching import BatchSizer
 from shoal.tasks.envelope import Calling
 from shoal.tasks.failing import Blame
+from shoal.tasks.inplace import check_out
 from shoal.tasks.inputs import Inputs
 from shoal.tasks.loop import Loop, Policy, Settled
 from shoal.tasks.model import Outcome, Task, shorten
@@ -38,7 +39,8 @@ def map(
     on_error: OnError = "raise",
     progress: bool | None = None,
     seed: Any = None,
-) -> list[Any]:
+    out: Any = None,
+) -> Any:
     """Calls `f` on every input, in parallel, and returns what the serial loop would have.
 
     ``shoal.map(f, xs)`` equals ``[f(x) for x in xs]``, bit for bit, at one numerical thread;
@@ -65,9 +67,12 @@ def map(
         seed: With a seed, `f` gets a keyword ``rng``, a `numpy.random.Generator` that depends on
             the seed and the input's position alone. An int, a sequence of ints, or a
             `numpy.random.SeedSequence`.
+        out: A numpy array that takes the results, the task's index along its first axis: each is
+            written where it belongs, by the workers themselves if the array is a
+            `shoal.tasks.shared_array`. Not with ``on_error="return"``.
 
     Returns:
-        The results, in the order of the inputs.
+        The results, in the order of the inputs: a list, or `out`.
 
     Raises:
         TypeError: For arguments of the wrong kind, before any work.
@@ -81,6 +86,8 @@ def map(
         >>> shoal.map(pow, [2, 3, 4], [5, 2, 2])
         [32, 9, 16]
     """
+    if out is not None and on_error == "return":
+        raise ValueError("on_error='return' with out: an array cannot hold exceptions")
     call = _Call(
         f,
         iterables,
@@ -89,10 +96,11 @@ def map(
         max_workers=max_workers,
         batch_size=batch_size,
         timeout_seconds=timeout_seconds,
-        policy=_policy(retries, worker_death_retries, timeout_seconds),
+        policy=checked_policy(retries, worker_death_retries, timeout_seconds),
         threads_per_task=threads_per_task,
         on_error=on_error,
         progress=progress,
+        out=out,
     )
     return call.collect()
 
@@ -145,7 +153,7 @@ def imap(
         max_workers=max_workers,
         batch_size=batch_size,
         timeout_seconds=timeout_seconds,
-        policy=_policy(retries, worker_death_retries, timeout_seconds),
+        policy=checked_policy(retries, worker_death_retries, timeout_seconds),
         threads_per_task=threads_per_task,
         on_error=on_error,
         progress=progress,
@@ -167,6 +175,7 @@ def run(
     threads_per_task: int = 1,
     progress: bool | None = None,
     seed: Any = None,
+    out: Any = None,
 ) -> Iterator[Outcome]:
     """Runs tasks and yields how each ended, in the order of completion.
 
@@ -174,6 +183,7 @@ def run(
         f: Called as ``f(*task.args, **task.kwargs)`` for each task.
         tasks: The tasks; may be a generator, which is read a bounded number of batches ahead.
         executor: As for `map`, like all the other arguments.
+        out: As for `map`; the outcomes' values are then None.
 
     Returns:
         An iterator over outcomes. A task that fails is an outcome with an error, never an
@@ -200,12 +210,13 @@ def run(
         max_workers=max_workers,
         batch_size=batch_size,
         timeout_seconds=timeout_seconds,
-        policy=_policy(retries, worker_death_retries, timeout_seconds),
+        policy=checked_policy(retries, worker_death_retries, timeout_seconds),
         threads_per_task=threads_per_task,
         on_error="return",
         progress=progress,
         lazy=True,
         labels=labels,
+        out=out,
     )
     return call.outcomes()
 
@@ -229,15 +240,19 @@ class _Call:
         progress: bool | None,
         lazy: bool = False,
         labels: dict[int, Any] | None = None,
+        out: Any = None,
     ) -> None:
-        _check(f, iterables, on_error, progress)
-        executors.check_executor(executor)
-        executors.check_count("max_workers", max_workers, optional=True)
-        executors.check_count("threads_per_task", threads_per_task)
+        check_call(f, iterables, on_error, progress)
+        if out is not None:
+            check_out(out)
+        check_executor(executor)
+        check_count("max_workers", max_workers, optional=True)
+        check_count("threads_per_task", threads_per_task)
         if policy.timeout_seconds is not None:
             calling = replace(calling, timed=True)
-        fixed = None if batch_size == "auto" else executors.check_count("batch_size", batch_size)
+        fixed = None if batch_size == "auto" else check_count("batch_size", batch_size)
         self._raising = on_error == "raise"
+        self._out = out
         self._progress = progress
         self._name = getattr(f, "__name__", type(f).__name__)
         self._inputs = Inputs(iterables)
@@ -249,6 +264,7 @@ class _Call:
             threads_per_task=threads_per_task,
             timeout_seconds=timeout_seconds,
             inputs=self._inputs,
+            out=out,
         )
         workers = dispatcher.workers
         most_items = LAZY_ITEMS if lazy else EAGER_ITEMS
@@ -262,19 +278,20 @@ class _Call:
             most_ahead=max(LAZY_BATCHES_PER_WORKER * workers, dispatcher.window) if lazy else None,
         )
 
-    def collect(self) -> list[Any]:
-        """All results, in input order."""
+    def collect(self) -> Any:
+        """All results, in input order: a list, or the array they were written into."""
         results: list[Any] = []
         errors: dict[int, Exception] = {}
         for settled in self._settled():
-            _place(results, settled)
+            if self._out is None:
+                _place(results, settled)
             if settled.errors:
                 errors.update(settled.errors)
                 if self._raising:
                     self._loop.stop_before(min(errors))
         if errors and self._raising:
             raise errors[min(errors)]
-        return results
+        return results if self._out is None else self._out
 
     def stream(self) -> Iterator[Any]:
         """Results one by one, in input order."""
@@ -359,31 +376,3 @@ def _arguments(index: int, task: Task, labels: dict[int, Any]) -> tuple[Any, Any
     if task.label is not None:
         labels[index] = task.label
     return task.args, task.kwargs
-
-
-def _policy(retries: int, worker_death_retries: int, timeout_seconds: Any) -> Policy:
-    executors.check_count("retries", retries, least=0)
-    executors.check_count("worker_death_retries", worker_death_retries, least=0)
-    if timeout_seconds is not None:
-        if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float):
-            raise TypeError(
-                f"timeout_seconds={shorten(timeout_seconds)}: expected a number of seconds"
-            )
-        if not 0 < timeout_seconds < math.inf:
-            raise ValueError(
-                f"timeout_seconds={timeout_seconds!r}: expected seconds above 0, or None"
-            )
-    return Policy(int(retries), int(worker_death_retries), timeout_seconds)
-
-
-def _check(
-    f: object, iterables: Sequence[Iterable[Any]], on_error: object, progress: object
-) -> None:
-    if not callable(f):
-        raise TypeError(f"f={shorten(f)} is not callable: expected a function")
-    if not iterables:
-        raise TypeError("nothing to map over: expected at least one iterable after the function")
-    if on_error not in ("raise", "return"):
-        raise ValueError(f"on_error={shorten(on_error)}: expected 'raise' or 'return'")
-    if progress not in (None, True, False):
-        raise TypeError(f"progress={shorten(progress)}: expected True, False or None")

@@ -3,6 +3,7 @@
 from shoal.tasks.processes.dispatcher import ProcessDispatcher
 from shoal.tasks.processes.executor import ProcessExecutor, shared_supervisor
 from shoal.tasks.processes.limits import available_cores, thread_environment
+from shoal.tasks.processes.memory import shared_array
 from shoal.tasks.processes.worker import inside_worker
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ProcessExecutor",
     "available_cores",
     "inside_worker",
+    "shared_array",
     "shared_supervisor",
     "thread_environment",
 ]

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-CONTEXT, FUNCTION, BATCH, FORGET, REPLY, PRINTED, LOGGED, WARNED = range(8)
+CONTEXT, FUNCTION, OUT, BATCH, FORGET, REPLY, PRINTED, LOGGED, WARNED = range(9)
 
 HEADER = struct.Struct("<BBHIQ")
 JOINED_BYTES = 32 * 1024

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from shoal.tasks.dispatch import Answer, Batch, Death, read_reply
+from shoal.tasks.dispatch import Answer, Batch, Death, read_reply, write_here
 from shoal.tasks.envelope import Calling, capture, worker_name
 from shoal.tasks.inputs import Frozen, Inputs
 from shoal.tasks.processes import surroundings
+from shoal.tasks.processes.memory import descriptor_of
 from shoal.tasks.processes.packing import (
     Regions,
     changed_modules,
@@ -35,6 +36,7 @@ class Packer:
         limit: int,
         timeout_seconds: float | None = None,
         lasting: bool = False,
+        out: Any = None,
     ) -> None:
         """Packs the function; raises FunctionNotSent when that is impossible."""
         self._changed = changed_modules()
@@ -52,6 +54,9 @@ class Packer:
             regions=regions,
             number=next(numbers) if by_reference else number,
         )
+        descriptor = None if out is None else descriptor_of(out)
+        if descriptor is not None:
+            self.call.out = (out, descriptor)
 
     def parcel(self, batch: Batch, deliver: Callable[[Delivery], None]) -> Parcel:
         """The batch, packed; raises whatever pickling an input raises."""
@@ -59,7 +64,8 @@ class Packer:
         frozen = type(items) is list and any(type(item) is Frozen for item in items)
         if frozen:
             items = [_bytes_of(item) for item in items]
-        head = (self.call.function_number, self._calling, batch.start, frozen)
+        out = 0 if self.call.out is None else self.call.number
+        head = (self.call.function_number, self._calling, batch.start, frozen, out)
         packed = pack_batch(
             head, items, self.call.regions, lasting=self._lasting, changed=self._changed
         )
@@ -82,6 +88,7 @@ class ProcessDispatcher:
         workers: int,
         timeout_seconds: float | None,
         inputs: Inputs,
+        out: Any = None,
     ) -> None:
         self.workers = workers
         self.window = 2 * workers
@@ -93,8 +100,10 @@ class ProcessDispatcher:
             limit=workers,
             timeout_seconds=timeout_seconds,
             lasting=inputs.lasting,
+            out=out,
         )
         inputs.freeze()
+        self._out_here = None if self._packer.call.out is not None else out
         self._answers: SimpleQueue[tuple[Batch, int, Delivery]] = SimpleQueue()
 
     def send(self, batch: Batch) -> None:
@@ -119,7 +128,7 @@ class ProcessDispatcher:
         answer = read_delivery(batch, size, got)
         if answer.unreadable is not None and answer.unreadable.kind == "function":
             self._supervisor.forget_function(self._packer.call)
-        return answer
+        return write_here(answer, self._out_here)
 
     def withdraw(self, *, at_once: bool) -> None:
         """Drops the call; workers still running it after a second are replaced."""

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 from time import monotonic_ns
 
-from shoal.tasks.envelope import CELL_BATCH, CELL_POSITION, CELL_STARTED, CELL_WORDS
+from shoal.tasks.envelope import (
+    CELL_BATCH,
+    CELL_POSITION,
+    CELL_STARTED,
+    CELL_WORDS,
+    PROTOCOL,
+)
 from shoal.tasks.processes import channel
 from shoal.tasks.processes.channel import Inbox, Outbox
 from shoal.tasks.processes.launcher import kill_group
@@ -41,6 +48,7 @@ class WorkerHandle:
         self.outbox = Outbox()
         self._functions: set[int] = set()
         self._regions: set[tuple[int, int]] = set()
+        self._outs: set[int] = set()
         self._context = b""
         self._out_of_memory_before = out_of_memory_kills()
         self.end, theirs = channel.pair()
@@ -64,6 +72,11 @@ class WorkerHandle:
         if number not in self._functions:
             self._functions.add(number)
             self._add(call, channel.FUNCTION, number, call.function)
+        if call.out is not None and call.number not in self._outs:
+            self._outs.add(call.number)
+            array, descriptor = call.out
+            described = pickle.dumps((array.shape, array.dtype), PROTOCOL)
+            self.outbox.add(channel.OUT, call.number, [described], [descriptor])
         self._add(call, channel.BATCH, parcel.tag, parcel.items)
 
     def _add(self, call: Call, kind: int, tag: int, packed: Packed) -> None:
@@ -82,12 +95,13 @@ class WorkerHandle:
     def forget(self, call: Call) -> bool:
         """Queues the order to free what the worker holds for a call; whether it is worth a send."""
         shared = {each for each in self._regions if each[0] == call.number}
-        if not shared and call.number not in self._functions:
+        if not shared and call.number not in self._functions | self._outs:
             return False
         self._regions -= shared
+        self._outs.discard(call.number)
         self._functions.discard(call.number)
         self.outbox.add(channel.FORGET, call.number, [])
-        return bool(shared)
+        return bool(shared) or call.out is not None
 
     def release(self) -> Parcel | None:
         """Takes back the parcel, which has ended one way or the other."""

@@ -6,9 +6,16 @@ It needs no clean-up: the last process to let go of it, or to die, frees it.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import tempfile
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SHARED_BYTES = 1 << 20
 
@@ -46,6 +53,11 @@ def map_words(descriptor: int, words: int) -> memoryview:
     return memoryview(mmap.mmap(descriptor, words * 8)).cast("q")
 
 
+def map_writable(descriptor: int, size: int) -> memoryview:
+    """A region as bytes that all who map it see change."""
+    return memoryview(mmap.mmap(descriptor, size))
+
+
 def map_read_only(descriptor: int, size: int) -> memoryview:
     """A region as bytes that cannot be written to; closes the descriptor."""
     populate = getattr(mmap, "MAP_POPULATE", 0)
@@ -54,3 +66,49 @@ def map_read_only(descriptor: int, size: int) -> memoryview:
     finally:
         os.close(descriptor)
     return memoryview(mapped)
+
+
+_descriptors: dict[int, int] = {}
+
+
+def shared_array(shape: int | Sequence[int], dtype: Any = "float64") -> np.ndarray:
+    """An array that worker processes can write into, for `shoal.map` with ``out=``.
+
+    Args:
+        shape: Its shape; the first axis is the task's index.
+        dtype: A dtype without Python objects.
+
+    Returns:
+        An array of zeros in shared memory, which is freed with it.
+
+    Raises:
+        TypeError: If the dtype holds Python objects.
+        OSError: If there is not enough memory.
+
+    Example:
+        >>> import shoal
+        >>> from shoal.tasks import shared_array
+        >>> shoal.map(float, ["1.5", "2.5"], out=shared_array(2))
+        array([1.5, 2.5])
+    """
+    import numpy as np
+
+    kind = np.dtype(dtype)
+    if kind.hasobject:
+        raise TypeError(f"dtype={kind}: Python objects cannot be shared between processes")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    size = max(math.prod(sizes) * kind.itemsize, 1)
+    descriptor = new_region(size, "out")
+    array = np.ndarray(sizes, kind, buffer=map_writable(descriptor, size))
+    _descriptors[id(array)] = descriptor
+    weakref.finalize(array, _release, id(array))
+    return array
+
+
+def _release(key: int) -> None:
+    os.close(_descriptors.pop(key))
+
+
+def descriptor_of(array: np.ndarray) -> int | None:
+    """The shared memory behind an array of `shared_array`; None for any other array."""
+    return _descriptors.get(id(array))

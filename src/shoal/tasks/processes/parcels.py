@@ -23,6 +23,7 @@ class Call:
         context: The packed surroundings that its tasks expect.
         timeout_seconds: Longest time one item may run, or None.
         regions: Its shared arrays.
+        out: Shared array that takes the results, and its descriptor; None: they are sent back.
         number: What workers know the call by.
         running: How many of its batches are in workers now.
     """
@@ -33,6 +34,7 @@ class Call:
     context: bytes
     timeout_seconds: float | None = None
     regions: Regions = field(default_factory=Regions)
+    out: tuple[Any, int] | None = None
     number: int = 0
     running: int = 0
 

@@ -142,9 +142,10 @@ class Supervisor:
 
     def finish(self, call: Call) -> None:
         """Frees what workers hold for a call that has ended by itself."""
-        if call.regions.descriptors or call.number == call.function_number:
+        shares = bool(call.regions.descriptors) or call.out is not None
+        if shares or call.number == call.function_number:
             self._requests.append(lambda: self._forget(call))
-        if call.regions.descriptors:
+        if shares:
             self._wake()
 
     def stop(self, *, cancel_pending: bool = False, kill: bool = False) -> None:

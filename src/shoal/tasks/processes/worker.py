@@ -26,7 +26,7 @@ from shoal.tasks.envelope import (
 )
 from shoal.tasks.processes import channel, surroundings
 from shoal.tasks.processes.channel import Message
-from shoal.tasks.processes.memory import map_read_only, map_words
+from shoal.tasks.processes.memory import map_read_only, map_words, map_writable
 from shoal.tasks.processes.packing import APART_BYTES
 
 LOADING, RETURNING, LOADING_FUNCTION = -1, -2, -3
@@ -65,6 +65,7 @@ class Worker:
         self._sending = threading.Lock()
         self._functions: dict[int, Callable[..., Any] | Raised] = {}
         self._regions: dict[int, dict[int, memoryview]] = {}
+        self._outs: dict[int, Any] = {}
         self._streams = surroundings.capture_streams(self._send)
         self._trimmer = Trimmer(cell)
 
@@ -82,8 +83,11 @@ class Worker:
             self._functions[message.tag] = self._load_function(message)
         elif message.kind == channel.CONTEXT:
             surroundings.apply(pickle.loads(message.parts[0]))
+        elif message.kind == channel.OUT:
+            self._outs[message.tag] = _mapped_out(message)
         elif message.kind == channel.FORGET:
             self._functions.pop(message.tag, None)
+            self._outs.pop(message.tag, None)
             self._regions.pop(message.tag, None)
 
     def _send(self, kind: int, tag: int, parts: list[Any]) -> None:
@@ -119,7 +123,7 @@ class Worker:
         cell[CELL_POSITION] = LOADING
         cell[CELL_BATCH] = message.tag
         try:
-            (number, calling, start, frozen), items = self._unpack(message)
+            (number, calling, start, frozen, out), items = self._unpack(message)
             if frozen:
                 items = [pickle.loads(item) for item in items]
         except BaseException as error:  # unpickling the user's objects may raise anything
@@ -136,7 +140,8 @@ class Worker:
         if len(items) > 1:
             self._trimmer.watch(items)
         indices = range(start, start + len(items))
-        ended = run_batch(function, Calling(*calling), items, indices, cell=cell)
+        into = self._outs.get(out)
+        ended = run_batch(function, Calling(*calling), items, indices, out=into, cell=cell)
         self._trimmer.rest()
         cell[CELL_POSITION] = RETURNING
         self._reply(message.tag, ended)
@@ -145,6 +150,18 @@ class Worker:
         data, apart = dump_reply(ended, APART_BYTES)
         self._streams.flush()
         self._send(channel.REPLY, tag, [data, *(buffer.raw() for buffer in apart)])
+
+
+def _mapped_out(message: Message) -> Any:
+    """The array that takes the results, in memory shared with the parent."""
+    import numpy as np
+
+    shape, dtype = pickle.loads(message.parts[0])
+    [descriptor] = message.descriptors
+    size = os.fstat(descriptor).st_size
+    mapped = map_writable(descriptor, size)
+    os.close(descriptor)
+    return np.ndarray(shape, dtype, buffer=mapped)
 
 
 class Trimmer:
