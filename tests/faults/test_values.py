@@ -234,13 +234,18 @@ scalars = st.one_of(
     st.datetimes(),
     st.integers(min_value=0, max_value=2**51 - 1).map(nan_with),
 )
+def numpy_keeps(dtype):
+    """numpy's own pickles lose the byte order of big-endian datetimes."""
+    return all(kind not in str(dtype) for kind in (">M8", ">m8"))
+
+
 arrays = hnp.arrays(
     dtype=st.one_of(
         hnp.scalar_dtypes(),
         hnp.array_dtypes(max_size=3),
         hnp.byte_string_dtypes(max_len=5),
         hnp.unicode_string_dtypes(max_len=5),
-    ),
+    ).filter(numpy_keeps),
     shape=hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=5),
 )
 trees = st.recursive(

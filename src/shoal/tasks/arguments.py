@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -21,6 +22,8 @@ def check_name(name: object) -> None:
             f"executor={shorten(name)} is not known; expected one of {known}, "
             "or a concurrent.futures.Executor"
         )
+    if name == "processes" and not hasattr(os, "fork"):
+        raise ValueError("executor='processes' needs a system with fork; here, use 'loky'")
 
 
 def check_count(name: str, value: object, *, optional: bool = False, least: int = 1) -> int | None:

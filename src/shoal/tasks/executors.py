@@ -24,6 +24,7 @@ from shoal.tasks.processes import (
 )
 
 VARIABLE = "SHOAL_EXECUTOR"
+CAN_FORK = hasattr(os, "fork")
 
 
 class SerialExecutor(Executor):
@@ -118,7 +119,7 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
 
 def default_name() -> str:
     """The executor that None stands for."""
-    return os.environ.get(VARIABLE) or "processes"
+    return os.environ.get(VARIABLE) or ("processes" if CAN_FORK else "loky")
 
 
 def dispatcher_for(

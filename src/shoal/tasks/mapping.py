@@ -72,7 +72,7 @@ def map(
             `shoal.tasks.shared_array`. Not with ``on_error="return"``.
 
     Returns:
-        The results, in the order of the inputs: a list, or `out`.
+        The results in the order of the inputs, as a list or in `out`.
 
     Raises:
         TypeError: For arguments of the wrong kind, before any work.

@@ -252,7 +252,7 @@ class Inbox:
         return True
 
 
-_DESCRIPTOR_ROOM = socket.CMSG_SPACE(254 * array.array("i").itemsize)
+_DESCRIPTOR_ROOM = 16 + 254 * array.array("i").itemsize + 16  # header, descriptors, alignment
 
 
 def descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

@@ -1,10 +1,9 @@
 """The supervisor: owns the workers, knows what each is running, and survives any of them.
 
 Whatever may happen (answers, deaths, deadlines) is served by one thread at a time: the one in the
-seat. A thread that waits for an answer takes the seat if it is free, which saves two switches of
-threads; otherwise the supervisor's own thread sits there. Work is sent by the thread that submits
-it, straight to an idle worker, and by the one in the seat when a worker gets free. A worker has at
-most one batch, recorded here before it is sent, so that a death is never a riddle.
+seat. Work is sent by the thread that submits it, straight to an idle worker, and by the one in the
+seat when a worker gets free. A worker has at most one batch, recorded here before it is sent, so
+that a death is never a riddle.
 """
 
 from __future__ import annotations
@@ -12,12 +11,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import selectors
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -27,8 +23,10 @@ from shoal.tasks.processes.channel import Message
 from shoal.tasks.processes.handle import WorkerHandle
 from shoal.tasks.processes.launcher import STARTED
 from shoal.tasks.processes.launching import Launching
+from shoal.tasks.processes.lookout import READABLE, WRITABLE, Lookout
 from shoal.tasks.processes.packing import Packed
 from shoal.tasks.processes.parcels import Call, Delivery, Parcel, numbers
+from shoal.tasks.processes.seat import Seat
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +43,9 @@ class Supervisor:
         self._threads_per_task = threads_per_task
         self._owner = os.getpid()
         self._lock = threading.RLock()
-        self._seat = threading.Lock()
-        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._seat = Seat(self._serve_once, self._in_use)
         self._shaken = False
-        self._selector = selectors.DefaultSelector()
+        self._lookout = Lookout()
         self._launching: Launching | None = None
         self._workers: dict[int, WorkerHandle] = {}
         self._idle: list[WorkerHandle] = []
@@ -57,13 +54,8 @@ class Supervisor:
         self._width = 0
         self._stillborn = 0
         self._closed = self._ended = False
-        self._thread: threading.Thread | None = None
         self._requests: deque[Callable[[], None]] = deque()
         self._events: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
 
     @property
     def ours(self) -> bool:
@@ -106,30 +98,17 @@ class Supervisor:
             if self._ended or not self.ours or (self._closed and not accepted):
                 raise ExecutorClosed("this executor was shut down; make a new one")
             self._width = max(self._width, parcel.call.limit)
-            self._start_thread()
+            self._seat.start()
             self._pending.append(parcel)
             self._dispatch()
         if parcel.call.timeout_seconds is not None:
-            self._interrupt()
+            self._lookout.ring()
         if not attended or self._events:
-            self._calls.put(None)
+            self._seat.call()
 
     def attend(self, done: Callable[[], bool], seconds: float | None = None) -> None:
-        """Serves in the caller's thread until `done`; returns at once if another thread serves.
-
-        Args:
-            seconds: Return after this time at the latest; None: no limit.
-        """
-        end = None if seconds is None else monotonic() + seconds
-        if not self._seat.acquire(blocking=False):
-            return
-        try:
-            while not done() and self._in_use() and (end is None or monotonic() < end):
-                self._serve_once(None if end is None else max(end - monotonic(), 0.0))
-        finally:
-            self._seat.release()
-            if self._in_use():
-                self._calls.put(None)
+        """Serves in the caller's thread until `done`, if no other thread serves; see `Seat`."""
+        self._seat.attend(done, seconds)
 
     def withdraw(self, call: Call, *, at_once: bool) -> None:
         """Drops what is left of a call: its answers are no longer wanted.
@@ -161,33 +140,20 @@ class Supervisor:
                 self._drop_pending()
             if kill:
                 self._drop_running()
-            if self._thread is None and not self._ended:
+            if not self._seat.has_thread and not self._ended:
                 self._end()
         self._wake()
 
     def join(self) -> None:
         """Waits until all workers have ended."""
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        self._seat.join()
 
     # Everything below runs under the lock.
 
-    def _start_thread(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._serve, name="shoal-supervisor", daemon=True
-            )
-            self._thread.start()
-
     def _wake(self) -> None:
         """Makes whoever serves look again, and somebody serve."""
-        self._interrupt()
-        self._calls.put(None)
-
-    def _interrupt(self) -> None:
-        if self._thread is not None and not self._ended:
-            with contextlib.suppress(OSError):  # full: it will wake anyway
-                self._wake_write.send(b"w")
+        self._lookout.ring()
+        self._seat.call()
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -239,20 +205,17 @@ class Supervisor:
     def _hire(self) -> WorkerHandle:
         if self._launching is None:
             self._launching = Launching(self._threads_per_task)
-            self._selector.register(self._launching.control, selectors.EVENT_READ, self._launching)
+            self._lookout.watch(self._launching.control, self._launching)
         worker = WorkerHandle(next(numbers), self._launching)
         self._workers[worker.key] = worker
-        self._selector.register(worker.end, selectors.EVENT_READ, worker)
+        self._lookout.watch(worker.end, worker)
         return worker
 
     def _flush(self, worker: WorkerHandle) -> None:
         with contextlib.suppress(OSError):  # a dead worker's report is on its way
             worker.outbox.flush(worker.end)
-        if worker.inbox.closed:
-            return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.outbox else 0)
-        if self._selector.get_key(worker.end).events != wanted:
-            self._selector.modify(worker.end, wanted, worker)
+        if not worker.inbox.closed:
+            self._lookout.watch(worker.end, worker, writable=bool(worker.outbox))
 
     def _withdraw(self, call: Call, grace_seconds: float) -> None:
         self._pending = deque(parcel for parcel in self._pending if parcel.call is not call)
@@ -268,21 +231,6 @@ class Supervisor:
                 self._flush(worker)
         call.regions.close()
 
-    # Serving: by the supervisor's thread, or by one that waits for an answer.
-
-    def _serve(self) -> None:
-        """What the supervisor's thread does: takes the seat when it is called and work is left."""
-        while not self._ended:
-            self._calls.get()
-            if self._seat.acquire(blocking=False):
-                try:
-                    while self._in_use():
-                        self._serve_once()
-                finally:
-                    self._seat.release()
-                if self._in_use():
-                    self._calls.put(None)
-
     def _in_use(self) -> bool:
         """Whether anything is left to serve, and not all of it has ended."""
         if self._ended:
@@ -291,16 +239,16 @@ class Supervisor:
             return True
         return any(worker.parcel is not None for worker in list(self._workers.values()))
 
-    def _serve_once(self, seconds: float | None = None) -> None:
+    def _serve_once(self, seconds: float | None) -> None:
         """Waits for something to happen and sees to it; waits and tells without the lock."""
         with self._lock:
             pause = self._pause()
         if seconds is not None:
             pause = seconds if pause is None else min(pause, seconds)
-        ready = self._selector.select(pause)
+        ready = self._lookout.wait(pause)
         with self._guarded():
-            for key, mask in ready:
-                self._handle(key.data, mask)
+            for source, mask in ready:
+                self._handle(source, mask)
             self._kill_those_due()
             self._dispatch()
             busy = any(worker.parcel is not None for worker in self._workers.values())
@@ -320,8 +268,7 @@ class Supervisor:
         self._idle.clear()
         for worker in list(self._workers.values()):
             worker.kill()
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(worker.end)
+            self._lookout.leave(worker.end)
             parcel = worker.release()
             if parcel is not None and parcel.deliver is not None and parcel not in self._pending:
                 self._pending.appendleft(parcel)
@@ -343,23 +290,19 @@ class Supervisor:
         return min(pauses, default=None)
 
     def _handle(self, source: Any, mask: int) -> None:
-        if source is None:
-            with contextlib.suppress(BlockingIOError):
-                self._wake_read.recv(4096)
-        elif isinstance(source, Launching):
+        if isinstance(source, Launching):
             self._hear(source)
         elif source.key in self._workers:
-            if mask & selectors.EVENT_WRITE:
+            if mask & WRITABLE:
                 self._flush(source)
-            if mask & selectors.EVENT_READ:
+            if mask & READABLE:
                 self._read(source)
 
     def _read(self, worker: WorkerHandle) -> None:
         for message in worker.inbox.read(worker.end):
             self._take(worker, message)
         if worker.inbox.closed:  # the launcher's report will tell how it ended
-            with contextlib.suppress(KeyError):
-                self._selector.unregister(worker.end)
+            self._lookout.leave(worker.end)
             if worker in self._idle:
                 self._idle.remove(worker)
 
@@ -393,7 +336,7 @@ class Supervisor:
         if not worker.inbox.closed:
             self._read(worker)
         if not worker.inbox.closed:  # a process it forked holds its end open
-            self._selector.unregister(worker.end)
+            self._lookout.leave(worker.end)
         del self._workers[worker.key]
         if worker in self._idle:
             self._idle.remove(worker)
@@ -417,7 +360,7 @@ class Supervisor:
 
     def _lose_launcher(self, launching: Launching) -> None:
         """The launcher died: so do its workers. The next one is started when it is needed."""
-        self._selector.unregister(launching.control)
+        self._lookout.leave(launching.control)
         self._launching = None
         for worker in list(self._workers.values()):
             worker.kill()
@@ -459,9 +402,8 @@ class Supervisor:
                 worker.close()
             self._workers.clear()
             self._idle.clear()
-            self._selector.close()
-            self._wake_read.close()
-            self._wake_write.close()
+            self._lookout.close()
+            self._seat.end()
             launching, self._launching = self._launching, None
         if launching is not None:
             launching.close()

@@ -1,0 +1,283 @@
+"""Ctrl-C and a killed parent: nothing is left running, and nothing but one traceback is said."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from tests.faults.watching import Program, alive, lines, until
+
+pytestmark = pytest.mark.timeout(60)
+
+SLEEPERS = """
+    import os, sys, time
+    import shoal
+
+    def sleep(x):
+        with open("ledger", "a") as file:
+            file.write(f"{os.getpid()}\\n")
+        time.sleep(60)
+
+    how = sys.argv[1]
+    if how == "map":
+        shoal.map(sleep, range(40), max_workers=2)
+    elif how == "imap":
+        list(shoal.imap(sleep, range(40), max_workers=2))
+    elif how == "run":
+        from shoal.tasks import Task, run
+        list(run(sleep, [Task((x,)) for x in range(40)], max_workers=2))
+    elif how == "threads":
+        import threading
+        each = [threading.Thread(target=shoal.map, args=(sleep, range(4))) for _ in range(2)]
+        for thread in each:
+            thread.daemon = True
+            thread.start()
+        for thread in each:
+            thread.join()
+    else:
+        with shoal.executor("processes", max_workers=2) as executor:
+            futures = [executor.submit(sleep, x) for x in range(40)]
+            if how == "result":
+                futures[0].result()
+            elif how == "executor-map":
+                list(executor.map(sleep, range(40)))
+    print("not reached")
+"""
+
+
+def interrupt(program, *, group):
+    """What a terminal does at Ctrl-C, or what `kill -INT` does."""
+    if group:
+        os.killpg(program.pid, signal.SIGINT)
+    else:
+        os.kill(program.pid, signal.SIGINT)
+
+
+def assert_ended_by_ctrl_c(program, *, presses=1, seconds=5):
+    """Exit status 130, one traceback a press and no other word, nothing left after two seconds."""
+    status, out, err = program.finish(seconds)
+    assert status == -signal.SIGINT, err
+    assert out == ""
+    tracebacks = err.count("Traceback (most recent call last)")
+    assert 1 <= tracebacks <= presses, err
+    raised = re.findall(r"^(\w+(?:\.\w+)*)(?::.*)?$", err, re.MULTILINE)
+    assert set(raised) == {"KeyboardInterrupt"}, err
+    assert "Exception ignored" not in err
+    assert "Warning" not in err
+    until(lambda: not program.living(), 2, "the end of all processes")
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["to-the-group", "to-the-parent"])
+@pytest.mark.parametrize("how", ["map", "imap", "run", "result", "executor-map", "threads"])
+def test_ctrl_c_ends_everything_with_one_traceback(start, tmp_path, how, group):
+    """E09: once, while tasks run."""
+    program = start(SLEEPERS, how)
+    until(lambda: len(lines(tmp_path / "ledger")) == 2)
+    interrupt(program, group=group)
+    assert_ended_by_ctrl_c(program)
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["to-the-group", "to-the-parent"])
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.1])
+def test_a_second_ctrl_c_does_no_harm(start, tmp_path, group, pause):
+    """E09: twice, the second at once or while the first is seen to."""
+    program = start(SLEEPERS, "map")
+    until(lambda: len(lines(tmp_path / "ledger")) == 2)
+    interrupt(program, group=group)
+    end = time.monotonic() + pause
+    while time.monotonic() < end and program.process.poll() is None:
+        pass
+    if program.process.poll() is None:
+        interrupt(program, group=group)
+    assert_ended_by_ctrl_c(program, presses=2)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_while_a_worker_imports(start, tmp_path, presses):
+    """E09: the import takes for ever in the worker, and no time in the parent."""
+    (tmp_path / "heavy.py").write_text(
+        "import os, time\n"
+        "if os.getpid() != int(os.environ.get('MAIN', os.getpid())):\n"
+        "    open('ledger', 'a').write('importing\\n')\n"
+        "    time.sleep(60)\n"
+        "def task(x):\n"
+        "    return x\n"
+    )
+    past = time.time() - 1000
+    os.utime(tmp_path / "heavy.py", (past, past))
+    program = start(
+        """
+        import os
+        os.environ["MAIN"] = str(os.getpid())
+        import shoal
+        from heavy import task
+
+        shoal.map(task, range(40), max_workers=2)
+        """
+    )
+    until(lambda: len(lines(tmp_path / "ledger")) == 2)
+    for _ in range(presses):
+        interrupt(program, group=True)
+    assert_ended_by_ctrl_c(program, presses=presses)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_while_workers_start(start, tmp_path, presses):
+    """E09: at the moment when the first process of the pool appears."""
+    program = start(SLEEPERS, "map")
+    until(program.others)
+    for _ in range(presses):
+        interrupt(program, group=True)
+    assert_ended_by_ctrl_c(program, presses=presses)
+
+
+def test_ctrl_c_while_the_program_waits_at_its_end(start, tmp_path):
+    """E09: work that was submitted and not waited for is given up too."""
+    program = start(
+        """
+        import time
+        import shoal
+
+        def sleep(x):
+            open("ledger", "a").write("begun\\n")
+            time.sleep(60)
+
+        executor = shoal.executor("processes", max_workers=1)
+        executor.submit(sleep, 1)
+        """
+    )
+    until(lambda: lines(tmp_path / "ledger"))
+    interrupt(program, group=True)
+    program.finish(5)
+    until(lambda: not program.living(), 2, "the end of all processes")
+
+
+def test_after_ctrl_c_the_session_goes_on(start, tmp_path):
+    """E09: as in a notebook: the call is given up, its tasks are gone, the next call works."""
+    program = start(
+        """
+        import os, time
+        import shoal
+
+        def sleep(x):
+            with open("ledger", "a") as file:
+                file.write(f"{os.getpid()}\\n")
+            time.sleep(60)
+
+        for _ in range(3):
+            try:
+                shoal.map(sleep, range(40), max_workers=2)
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+            print(shoal.map(abs, [-1, -2, -3], max_workers=2), flush=True)
+        """
+    )
+    for number in (1, 2, 3):
+        until(lambda number=number: len(lines(tmp_path / "ledger")) == 2 * number)
+        interrupt(program, group=True)
+    status, out, err = program.finish(20)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["interrupted", "[1, 2, 3]"] * 3
+    assert not any(map(alive, map(int, lines(tmp_path / "ledger"))))
+
+
+@pytest.mark.slow  # a hundred interrupts at random moments
+def test_ctrl_c_at_any_moment_leaves_a_session_that_works(start):
+    """E09: interrupts that strike anywhere in the engine; every result is right afterwards."""
+    program = start(
+        """
+        import random, signal, sys, time
+        import shoal
+
+        random.seed(int(sys.argv[1]))
+        interrupted = 0
+        for _ in range(100):
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.03))
+            try:
+                signal.signal(signal.SIGALRM, signal.default_int_handler)
+                while True:
+                    got = shoal.map(lambda x: x * x, range(300), max_workers=2, batch_size=7)
+                    assert got == [x * x for x in range(300)]
+            except KeyboardInterrupt:
+                interrupted += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert shoal.map(lambda x: x + 1, range(20), max_workers=2) == list(range(1, 21))
+        print(interrupted)
+        """,
+        "5",
+    )
+    status, out, err = program.finish(50)
+    assert (status, out) == (0, "100\n"), err
+
+
+@pytest.mark.parametrize("how", ["map", "imap", "result"])
+def test_a_killed_parent_leaves_nothing_behind(start, tmp_path, how):
+    """E08: SIGKILL while tasks run: workers and launcher are gone within two seconds."""
+    program = start(SLEEPERS, how)
+    until(lambda: len(lines(tmp_path / "ledger")) == 2)
+    assert len(program.living()) == 4
+    os.kill(program.pid, signal.SIGKILL)
+    until(lambda: not program.living(), 2, "the end of all processes")
+
+
+def test_a_terminated_parent_leaves_nothing_behind(start, tmp_path):
+    """E08: SIGTERM, which Python does not turn into an exception."""
+    program = start(SLEEPERS, "map")
+    until(lambda: len(lines(tmp_path / "ledger")) == 2)
+    os.kill(program.pid, signal.SIGTERM)
+    until(lambda: not program.living(), 2, "the end of all processes")
+
+
+def test_a_killed_parent_whose_child_lives_on_leaves_no_worker_behind(start, tmp_path):
+    """E08: a process the parent forked holds copies of every pipe; that must not matter."""
+    program = start(
+        """
+        import os, time
+        import shoal
+
+        def sleep(x):
+            open("ledger", "a").write("begun\\n")
+            time.sleep(60)
+
+        shoal.map(abs, range(4), max_workers=2)
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        open("child", "w").write(str(child))
+        shoal.map(sleep, range(40), max_workers=2)
+        """
+    )
+    until(lambda: len(lines(tmp_path / "ledger")) == 2)
+    [child] = map(int, lines(tmp_path / "child"))
+    os.kill(program.pid, signal.SIGKILL)
+    until(lambda: program.living() == [child], 3, "the end of the workers")
+
+
+def kill_at(program, seconds):
+    """SIGKILL after about this time, or when it has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and program.process.poll() is None:
+        time.sleep(0.001)
+    if program.process.poll() is None:
+        os.kill(program.pid, signal.SIGKILL)
+    until(lambda: not program.living(), 2, "the end of all processes")
+    program.process.communicate()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_parent_killed_at_a_random_moment_leaves_nothing_behind(start, seed):
+    """E08: before, during and after the start of the launcher and its workers."""
+    kill_at(start(SLEEPERS, "map"), random.Random(seed).uniform(0.05, 0.6))
+
+
+@pytest.mark.slow  # two hundred programs, started and killed
+def test_two_hundred_parents_killed_leave_nothing_behind(start, tmp_path):
+    """E08: 200 seeds."""
+    kill_at(start(SLEEPERS, "map"), 0.1)
+    for seed in range(200):
+        program = Program([tmp_path / "program.py", "map"], cwd=tmp_path)
+        kill_at(program, random.Random(seed).uniform(0.0, 0.5))
