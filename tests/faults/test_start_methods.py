@@ -43,21 +43,21 @@ def test_a_lock_held_by_a_thread_while_the_pool_starts_is_not_held_in_workers(po
         thread.join()
 
 
-def test_locks_of_logging_imports_and_memory_held_by_threads_do_no_harm(run):
-    """E17: the locks that a forked child would wait for, for ever."""
+def test_locks_of_logging_held_by_a_thread_do_no_harm(run):
+    """E17: locks that a forked child would wait for, for ever."""
     out = run(
         """
-        import io, logging, threading, sys
+        import io, logging, threading
         import shoal
 
         handler = logging.StreamHandler(io.StringIO())
         logging.getLogger().addHandler(handler)
-        entered = threading.Event()
+        entered, leave = threading.Event(), threading.Event()
 
         def hold():
-            with handler.lock, sys.stdout.buffer.raw and threading.Lock():
+            with handler.lock, logging._lock:
                 entered.set()
-                threading.Event().wait(30)
+                leave.wait()
 
         threading.Thread(target=hold, daemon=True).start()
         entered.wait()
@@ -68,6 +68,7 @@ def test_locks_of_logging_imports_and_memory_held_by_threads_do_no_harm(run):
             return x
 
         print(shoal.map(task, range(4), max_workers=2))
+        leave.set()
         """
     )
     assert out == "[0, 1, 2, 3]\n"
@@ -163,8 +164,14 @@ def test_functions_and_classes_of_the_script_arrive_with_what_they_use(run):
         def deeper(x):
             return 0 if x == 0 else 1 + deeper(x - 1)
 
-        @functools.lru_cache
-        def cached(x):
+        def twice(f):
+            @functools.wraps(f)
+            def both(x):
+                return f(x) * 2
+            return both
+
+        @twice
+        def wrapped(x):
             return math.floor(x) + table["a"] + deeper(3)
 
         class Base:
@@ -185,7 +192,7 @@ def test_functions_and_classes_of_the_script_arrive_with_what_they_use(run):
         def fail(x):
             raise Failed(x)
 
-        print(shoal.map(cached, [1.5, 2.5], max_workers=2))
+        print(shoal.map(wrapped, [1.5, 2.5], max_workers=2))
         got = shoal.map(Child.up, [Child(1), Child(2)], max_workers=2)
         print(got, got == [Child(8), Child(9)], isinstance(got[0], Base))
         try:
@@ -194,7 +201,29 @@ def test_functions_and_classes_of_the_script_arrive_with_what_they_use(run):
             print("caught", error.args)
         """
     )
-    assert out == "[5, 6]\n[Child(8), Child(9)] True True\ncaught (1,)\n"
+    assert out == "[10, 12]\n[Child(8), Child(9)] True True\ncaught (1,)\n"
+
+
+def test_a_memoised_function_of_the_script_works(run):
+    """E17: a notebook's favourite decorator."""
+    out = run(
+        """
+        import functools
+        import shoal
+
+        @functools.cache
+        def memoised(x):
+            return x * x
+
+        @functools.lru_cache(maxsize=5)
+        def bounded(x):
+            return memoised(x) + 1
+
+        print(shoal.map(memoised, [1, 2], max_workers=2), shoal.map(bounded, [1, 2], max_workers=2))
+        print(shoal.map(lambda x: bounded(x), [3], max_workers=2))
+        """
+    )
+    assert out == "[1, 4] [2, 5]\n[10]\n"
 
 
 def test_a_forked_child_of_the_user_does_not_break_the_pool(run):

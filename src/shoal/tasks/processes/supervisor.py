@@ -136,10 +136,11 @@ class Supervisor:
         """
         with self._lock:
             self._closed = True
-            if cancel_pending or kill:
-                self._drop_pending()
-            if kill:
-                self._drop_running()
+            while self._pending and (cancel_pending or kill):
+                self._drop(self._pending.popleft())
+            for worker in self._workers.values() if kill else ():
+                self._drop(worker.release())
+                worker.kill()
             if not self._seat.has_thread and not self._ended:
                 self._end()
         self._wake()
@@ -377,22 +378,11 @@ class Supervisor:
                 worker.timed_out = True
                 worker.kill()
 
-    def _drop_pending(self) -> None:
-        for parcel in self._pending:
-            if parcel.cancel is not None:
-                self._later(parcel.cancel)
-            else:
-                text = "the executor was shut down while this task waited"
-                self._later_deliver(parcel, ExecutorClosed(text))
-        self._pending.clear()
-
-    def _drop_running(self) -> None:
-        for worker in self._workers.values():
-            parcel = worker.release()
-            if parcel is not None:
-                text = "the executor was shut down under this task"
-                self._later_deliver(parcel, ExecutorClosed(text))
-            worker.kill()
+    def _drop(self, parcel: Parcel | None) -> None:
+        if parcel is not None and parcel.cancel is not None:
+            self._later(parcel.cancel)
+        elif parcel is not None:
+            self._later_deliver(parcel, ExecutorClosed("the executor was shut down under a task"))
 
     def _end(self) -> None:
         """Closes everything, as the last act of the supervisor's thread."""
