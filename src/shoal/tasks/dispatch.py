@@ -24,6 +24,7 @@ from shoal.tasks.envelope import (
     load_reply,
     run_batch,
 )
+from shoal.tasks.inputs import thawed
 from shoal.tasks.model import shorten
 
 FOREIGN_WINDOW = 32
@@ -103,10 +104,13 @@ class Dispatcher(Protocol):
     Attributes:
         workers: How many tasks run at once, as far as is known.
         window: How many batches to hand over before waiting for an answer.
+        in_step: Whether it runs in the caller's thread, where each input must be drawn when the
+            one before has been run: exactly the serial loop.
     """
 
     workers: int
     window: int
+    in_step: bool
 
     def send(self, batch: Batch) -> None:
         """Hands over a batch; an `Answer` will be received for it."""
@@ -126,6 +130,7 @@ class SerialDispatcher:
 
     workers = 1
     window = 1
+    in_step = True
 
     def __init__(self, function: Callable[..., Any], calling: Calling, out: Any = None) -> None:
         self._function = function
@@ -166,6 +171,8 @@ class FutureDispatcher:
     Thread pools of the standard library get the objects themselves; everything else gets bytes,
     so that an executor which pickles badly, or elsewhere, cannot spoil a task.
     """
+
+    in_step = False
 
     def __init__(
         self,
@@ -218,7 +225,7 @@ class FutureDispatcher:
             ) from error
 
         def submit(batch: Batch) -> Future[Any]:
-            items = cloudpickle.dumps(batch.items, PROTOCOL)
+            items = cloudpickle.dumps(thawed(batch.items), PROTOCOL)
             return self._executor.submit(
                 run_pickled, key, packed, self._calling, items, batch.indices
             )

@@ -34,15 +34,19 @@ class SerialExecutor(Executor):
         self._closed = False
         self._lock = threading.Lock()
 
+    def check_open(self) -> None:
+        """Raises ExecutorClosed after `shutdown`."""
+        with self._lock:
+            if self._closed:
+                raise ExecutorClosed("this executor was shut down; make a new one")
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Calls ``fn(*args, **kwargs)`` now and returns its future.
 
         Raises:
             ExecutorClosed: After `shutdown`.
         """
-        with self._lock:
-            if self._closed:
-                raise ExecutorClosed("this executor was shut down; make a new one")
+        self.check_open()
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
         try:
@@ -94,13 +98,10 @@ def executor(
 
 
 def _loky(workers: int, threads_per_task: int) -> Executor:
-    from shoal.tasks.processes import thread_environment
+    require("loky", extra="loky", purpose="executor='loky'")
+    from shoal.tasks.loky import LokyExecutor
 
-    loky = require("loky", extra="loky", purpose="executor='loky'")
-    made: Executor = loky.ProcessPoolExecutor(
-        max_workers=workers, env=thread_environment(threads_per_task)
-    )
-    return made
+    return LokyExecutor(workers, threads_per_task=threads_per_task)
 
 
 def require(module: str, *, extra: str, purpose: str) -> Any:
@@ -164,8 +165,12 @@ def dispatcher_for(
             f"{shorten(chosen)} cannot be stopped"
         )
     if ours or chosen == "serial" or isinstance(chosen, SerialExecutor):
+        if isinstance(chosen, SerialExecutor):
+            chosen.check_open()
         return SerialDispatcher(function, calling, out)
     workers = max_workers or available_cores()
+    if chosen != "threads" and not isinstance(chosen, ThreadPoolExecutor):
+        inputs.freeze()
     if isinstance(chosen, str):
         made = executor(chosen, max_workers=workers, threads_per_task=threads_per_task)
         return FutureDispatcher(

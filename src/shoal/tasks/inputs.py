@@ -55,6 +55,7 @@ class Inputs:
         self._sequences = [_as_sequence(iterable) for iterable in iterables]
         self.lasting = all(sequence is not None for sequence in self._sequences)
         self._freeze = False
+        self._error: Exception | None = None
         self._iterator: Iterator[Any] = iter(())
         if not self.lasting:
             iterators = [_iterator(each, place) for place, each in enumerate(iterables)]
@@ -85,12 +86,19 @@ class Inputs:
         return parts[0] if self._alone else list(zip(*parts, strict=False))
 
     def _pull(self, count: int) -> list[Any]:
+        if self._error is not None:
+            raise self._error
         items: list[Any] = []
         stop = monotonic() + DRAW_SECONDS
-        for item in itertools.islice(self._iterator, count):
-            items.append(_frozen(item) if self._freeze and not _is_atomic(item) else item)
-            if monotonic() > stop:
-                break
+        try:
+            for item in itertools.islice(self._iterator, count):
+                items.append(_frozen(item) if self._freeze and not _is_atomic(item) else item)
+                if monotonic() > stop:
+                    break
+        except Exception as error:  # the user's generator may raise anything
+            if not items:
+                raise
+            self._error = error  # for the next time: what it gave before is run first
         return items
 
 

@@ -105,7 +105,7 @@ class Loop:
         try:
             while self._fill():
                 yield from self._settle(self._receive())
-            if self._input_error is not None:
+            if self._input_error is not None and self._end is None:
                 raise self._input_error
             at_once = False
         except Exception:

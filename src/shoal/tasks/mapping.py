@@ -268,6 +268,8 @@ class _Call:
         )
         workers = dispatcher.workers
         most_items = LAZY_ITEMS if lazy else EAGER_ITEMS
+        if dispatcher.in_step and (lazy or not self._inputs.lasting):
+            fixed = 1
         self._labels = {} if labels is None else labels
         self._loop = Loop(
             self._inputs,

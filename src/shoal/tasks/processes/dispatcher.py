@@ -79,6 +79,8 @@ def _bytes_of(item: object) -> bytes:
 class ProcessDispatcher:
     """Runs the batches of one call on supervised worker processes."""
 
+    in_step = False
+
     def __init__(
         self,
         supervisor: Supervisor,
