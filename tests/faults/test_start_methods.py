@@ -48,7 +48,7 @@ def test_locks_of_logging_held_by_a_thread_do_no_harm(run):
     out = run(
         """
         import io, logging, threading
-        import shoal
+        from shoal import map
 
         handler = logging.StreamHandler(io.StringIO())
         logging.getLogger().addHandler(handler)
@@ -67,7 +67,7 @@ def test_locks_of_logging_held_by_a_thread_do_no_harm(run):
             logging.getLogger("quiet").debug("x")
             return x
 
-        print(shoal.map(task, range(4), max_workers=2))
+        print(map(task, range(4), max_workers=2))
         leave.set()
         """
     )

@@ -5,18 +5,16 @@ import sys
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 import shoal
 from shoal import errors
+from shoal.tasks.arguments import NAMES
 from shoal.tasks.dispatch import FOREIGN_WINDOW, FutureDispatcher, SerialDispatcher
 from shoal.tasks.envelope import Calling
 from shoal.tasks.executors import (
-    NAMES,
     VARIABLE,
     SerialExecutor,
-    check_count,
     default_name,
     dispatcher_for,
     executor,
@@ -144,26 +142,6 @@ def test_a_call_on_an_executor_that_was_shut_down_is_refused(name):
     made.shutdown()
     with pytest.raises(errors.ExecutorClosed):
         shoal.map(abs, [1], executor=made)
-
-
-@pytest.mark.parametrize("count", [1, 5, np.int64(3), True + 1])
-def test_whole_numbers_are_counts(count):
-    assert check_count("n", count) == int(count)
-    assert check_count("n", None, optional=True) is None
-    assert check_count("n", 0, least=0) == 0
-
-
-@pytest.mark.parametrize("count", [True, False, 1.0, "1", None, [1], np.float64(1), 1j, np.True_])
-def test_what_is_no_whole_number_is_refused_by_name_and_value(count):
-    with pytest.raises(TypeError, match="n=") as caught:
-        check_count("n", count)
-    assert repr(count) in str(caught.value)
-
-
-@pytest.mark.parametrize(("count", "least"), [(0, 1), (-1, 1), (-1, 0), (np.int8(-5), 1)])
-def test_a_number_below_the_least_is_refused_by_name_and_value(count, least):
-    with pytest.raises(ValueError, match=f"n={int(count)}: .* at least {least}"):
-        check_count("n", count, least=least)
 
 
 @pytest.mark.parametrize("name", ["threads", "processes"])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
+from numbers import Real
 from typing import Any
 
 from shoal.tasks.loop import Policy
 from shoal.tasks.model import shorten
 
 NAMES = ("serial", "threads", "processes", "loky")
+LONGEST_SECONDS = 1e9
 
 
 def check_name(name: object) -> None:
@@ -30,9 +33,11 @@ def check_count(name: str, value: object, *, optional: bool = False, least: int 
     """Returns `value` if it is an integer of at least `least` (or None where that is allowed)."""
     if value is None and optional:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}={shorten(value)}: expected an integer of at least {least}")
-    number = int(value.__index__())
+    try:
+        number = operator.index(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
+    except TypeError:
+        wanted = f"expected an integer of at least {least}"
+        raise TypeError(f"{name}={shorten(value)}: {wanted}") from None
     if number < least:
         raise ValueError(f"{name}={number}: expected an integer of at least {least}")
     return number
@@ -55,16 +60,18 @@ def checked_policy(retries: int, worker_death_retries: int, timeout_seconds: Any
     """What to do about faults, from checked arguments."""
     check_count("retries", retries, least=0)
     check_count("worker_death_retries", worker_death_retries, least=0)
-    if timeout_seconds is not None:
-        if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, int | float):
-            raise TypeError(
-                f"timeout_seconds={shorten(timeout_seconds)}: expected a number of seconds"
-            )
-        if not 0 < timeout_seconds < math.inf:
-            raise ValueError(
-                f"timeout_seconds={timeout_seconds!r}: expected seconds above 0, or None"
-            )
-    return Policy(int(retries), int(worker_death_retries), timeout_seconds)
+    limit = None if timeout_seconds is None else _seconds("timeout_seconds", timeout_seconds)
+    return Policy(int(retries), int(worker_death_retries), limit)
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    """Checked seconds above 0; None for a time longer than any clock here can wait."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={shorten(value)}: expected a number of seconds")
+    number: Any = value
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name}={value!r}: expected seconds above 0, or None")
+    return None if number > LONGEST_SECONDS else float(number)
 
 
 def check_call(
@@ -75,7 +82,7 @@ def check_call(
         raise TypeError(f"f={shorten(f)} is not callable: expected a function")
     if not iterables:
         raise TypeError("nothing to map over: expected at least one iterable after the function")
-    if on_error not in ("raise", "return"):
+    if not isinstance(on_error, str) or on_error not in ("raise", "return"):
         raise ValueError(f"on_error={shorten(on_error)}: expected 'raise' or 'return'")
-    if progress not in (None, True, False):
+    if progress is not None and not isinstance(progress, bool):
         raise TypeError(f"progress={shorten(progress)}: expected True, False or None")

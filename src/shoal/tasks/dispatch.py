@@ -15,6 +15,7 @@ import cloudpickle
 
 from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
 from shoal.tasks.envelope import (
+    NO_BUFFERS,
     PROTOCOL,
     Calling,
     Ended,
@@ -192,6 +193,7 @@ class FutureDispatcher:
         self._out = out
         self._calling = calling
         self._futures: dict[Future[Any], Batch] = {}
+        self._sent_bytes: dict[Future[Any], int] = {}
         self._done: SimpleQueue[Future[Any]] = SimpleQueue()
         self._submit = (
             self._thread_submitter(function)
@@ -201,7 +203,7 @@ class FutureDispatcher:
 
     def _thread_submitter(self, function: Callable[..., Any]) -> Callable[[Batch], Future[Any]]:
         def submit(batch: Batch) -> Future[Any]:
-            items = list(batch.items)
+            items = thawed(batch.items)
             return self._executor.submit(
                 run_batch,
                 function,
@@ -226,9 +228,11 @@ class FutureDispatcher:
 
         def submit(batch: Batch) -> Future[Any]:
             items = cloudpickle.dumps(thawed(batch.items), PROTOCOL)
-            return self._executor.submit(
+            future = self._executor.submit(
                 run_pickled, key, packed, self._calling, items, batch.indices
             )
+            self._sent_bytes[future] = len(items)
+            return future
 
         return submit
 
@@ -261,7 +265,8 @@ class FutureDispatcher:
             return Answer(batch, unreadable=result)
         if isinstance(result, Ended):
             return Answer(batch, result)
-        return write_here(read_reply(batch, result, (), len(result)), self._out)
+        size = self._sent_bytes.pop(future, 0) + len(result)
+        return write_here(read_reply(batch, result, (), size), self._out)
 
     def withdraw(self, *, at_once: bool) -> None:  # noqa: ARG002  (nothing here can be killed)
         """Cancels what has not begun; what runs on a foreign executor runs to its end."""
@@ -301,7 +306,7 @@ def run_pickled(
         arguments = pickle.loads(items)
     except Exception as error:  # unpickling the user's objects may raise anything
         return capture(error, crossing=True, kind="input")
-    data, _ = dump_reply(run_batch(loaded, calling, list(arguments), indices), 1 << 62)
+    data, _ = dump_reply(run_batch(loaded, calling, list(arguments), indices), NO_BUFFERS)
     return data
 
 

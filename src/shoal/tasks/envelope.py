@@ -29,6 +29,7 @@ CELL_WORDS = 3
 Cell = list[int] | memoryview
 
 MOST_BUFFERS = 500
+NO_BUFFERS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,20 +293,11 @@ def dump_reply(ended: Ended, buffer_bytes: int) -> tuple[bytes, list[pickle.Pick
         The pickle, and the buffers of at least `buffer_bytes` bytes kept out of it, in the order
         in which unpickling asks for them.
     """
-    apart: list[pickle.PickleBuffer] = []
-
-    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
-        if len(apart) >= MOST_BUFFERS or buffer.raw().nbytes < buffer_bytes:
-            return True
-        apart.append(buffer)
-        return False
-
     try:
-        return dump(_fields(ended), keep_apart), apart
+        return dump(_fields(ended), buffer_bytes)
     except Exception:  # user objects may raise anything while being pickled
-        apart.clear()
         _fail_unpicklable_values(ended)
-        return dump(_fields(ended)), apart
+        return dump(_fields(ended), buffer_bytes)
 
 
 def _fields(ended: Ended) -> tuple[Any, ...]:
@@ -317,24 +309,35 @@ def load_reply(data: bytes | bytearray, buffers: Iterable[Any]) -> Ended:
     return Ended(*pickle.loads(data, buffers=buffers))
 
 
-def dump(
-    value: object, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None
-) -> bytes:
+def dump(value: object, buffer_bytes: int) -> tuple[bytes, list[pickle.PickleBuffer]]:
     """Pickles a result: by the C pickler where it can, by cloudpickle where it must.
 
     Safe in workers only: there, whatever is importable by name is importable in the parent too.
     """
     try:
-        return pickle.dumps(value, PROTOCOL, buffer_callback=buffer_callback)
+        return _dump_by(pickle.dumps, value, buffer_bytes)
     except Exception:  # lambdas, notebook classes: cloudpickle sends them by value
-        data: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=buffer_callback)
-        return data
+        return _dump_by(cloudpickle.dumps, value, buffer_bytes)
+
+
+def _dump_by(
+    dumps: Callable[..., bytes], value: object, buffer_bytes: int
+) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    apart: list[pickle.PickleBuffer] = []
+
+    def keep_apart(buffer: pickle.PickleBuffer) -> bool:
+        if len(apart) >= MOST_BUFFERS or buffer.raw().nbytes < buffer_bytes:
+            return True
+        apart.append(buffer)
+        return False
+
+    return dumps(value, PROTOCOL, buffer_callback=keep_apart), apart
 
 
 def _fail_unpicklable_values(ended: Ended) -> None:
     for position, value in enumerate(ended.values):
         try:
-            dump(value)
+            dump(value, NO_BUFFERS)
         except Exception as error:  # as above
             ended.values[position] = None
             ended.raised[position] = capture(error, crossing=True, kind="result")

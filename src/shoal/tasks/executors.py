@@ -169,8 +169,7 @@ def dispatcher_for(
             chosen.check_open()
         return SerialDispatcher(function, calling, out)
     workers = max_workers or available_cores()
-    if chosen != "threads" and not isinstance(chosen, ThreadPoolExecutor):
-        inputs.freeze()
+    inputs.freeze()
     if isinstance(chosen, str):
         made = executor(chosen, max_workers=workers, threads_per_task=threads_per_task)
         return FutureDispatcher(

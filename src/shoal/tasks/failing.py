@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,14 @@ from shoal.errors import (
 from shoal.tasks.dispatch import Death
 from shoal.tasks.envelope import Calling, Raised, revive
 from shoal.tasks.inputs import thawed
-from shoal.tasks.model import Failure, attach_failure, cut, describe_input, shorten
+from shoal.tasks.model import (
+    Failure,
+    attach_failure,
+    cut,
+    describe_input,
+    has_failure,
+    shorten,
+)
 
 
 @dataclass(slots=True)
@@ -68,21 +76,19 @@ class Blame:
     ) -> Exception:
         args, kwargs = self.arguments(item)
         label = self.labels.get(index)
-        if isinstance(error, TaskError):
-            error.index = index
-        if text and error.__traceback__ is None:
-            error.__cause__ = WorkerTraceback(text)
-        error.add_note(
+        known = Failure(
+            self.function, args, kwargs, index, label, attempts, worker, text, self.calling.seed
+        )
+        note = (
             f"shoal: task {index} failed on input {describe_input(args, kwargs, label)}\n"
             "shoal: shoal.failure(error).replay() runs it again in this process"
         )
-        attach_failure(
-            error,
-            Failure(
-                self.function, args, kwargs, index, label, attempts, worker, text, self.calling.seed
-            ),
-        )
-        return error
+        try:
+            return _told(error, known, note)
+        except (AttributeError, TypeError):  # an exception type that takes no attributes
+            stand_in = TaskRaised(f"{type(error).__qualname__}: {error}")
+            stand_in.exception_type = type(error).__qualname__
+            return _told(stand_in, known, note)
 
     def arguments(self, item: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The arguments of the call that an item stands for."""
@@ -112,6 +118,21 @@ class Blame:
         if death.trace:
             error.__cause__ = WorkerTraceback(death.trace)
         return error
+
+
+def _told(error: Exception, known: Failure, note: str) -> Exception:
+    """The error with what is known of its task; a copy, if it tells of another task already."""
+    if has_failure(error):
+        original, error = error, copy.copy(error)
+        error.__traceback__ = original.__traceback__
+        error.__notes__ = []
+    if isinstance(error, TaskError):
+        error.index = known.index
+    if known.traceback and error.__traceback__ is None:
+        error.__cause__ = WorkerTraceback(known.traceback)
+    error.add_note(note)
+    attach_failure(error, known)
+    return error
 
 
 def _stand_in(raised: Raised) -> TaskError:

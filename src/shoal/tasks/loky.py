@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import loky
@@ -22,7 +23,7 @@ class LokyExecutor(loky.ProcessPoolExecutor):  # type: ignore[misc]
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Runs ``fn(*args, **kwargs)`` in a worker."""
-        future: Future[Any] = super().submit(fn, *args, **kwargs)
+        future: Future[Any] = super().submit(partial(fn, *args, **kwargs))
         self._handed_out.add(future)
         return future
 

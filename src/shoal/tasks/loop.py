@@ -181,7 +181,7 @@ class Loop:
         """What has ended, but for tasks that raised and are tried again."""
         errors: dict[int, Exception] = {}
         begin = 0
-        for position, raised in ended.raised.items():
+        for position, raised in sorted(ended.raised.items()):
             index = batch.start + position
             tried = self._attempts[index] = self._attempts.get(index, 0) + 1
             if tried > self._policy.retries or raised.kind != "raised":
@@ -202,7 +202,7 @@ class Loop:
         if len(batch.items) > 1:
             self._halve(batch)
             return
-        tried = self._attempts.get(batch.start, 0) + 1
+        tried = self._attempts[batch.start] = self._attempts.get(batch.start, 0) + 1
         error = self._blame.raised(batch.start, batch.items[0], raised, tried, "")
         yield Settled(batch.start, [None], {batch.start: error})
 

@@ -95,7 +95,6 @@ def map(
         executor=executor,
         max_workers=max_workers,
         batch_size=batch_size,
-        timeout_seconds=timeout_seconds,
         policy=checked_policy(retries, worker_death_retries, timeout_seconds),
         threads_per_task=threads_per_task,
         on_error=on_error,
@@ -152,7 +151,6 @@ def imap(
         executor=executor,
         max_workers=max_workers,
         batch_size=batch_size,
-        timeout_seconds=timeout_seconds,
         policy=checked_policy(retries, worker_death_retries, timeout_seconds),
         threads_per_task=threads_per_task,
         on_error=on_error,
@@ -209,7 +207,6 @@ def run(
         executor=executor,
         max_workers=max_workers,
         batch_size=batch_size,
-        timeout_seconds=timeout_seconds,
         policy=checked_policy(retries, worker_death_retries, timeout_seconds),
         threads_per_task=threads_per_task,
         on_error="return",
@@ -233,7 +230,6 @@ class _Call:
         executor: str | Executor | None,
         max_workers: int | None,
         batch_size: int | str,
-        timeout_seconds: float | None,
         policy: Policy,
         threads_per_task: int,
         on_error: str,
@@ -250,7 +246,8 @@ class _Call:
         check_count("threads_per_task", threads_per_task)
         if policy.timeout_seconds is not None:
             calling = replace(calling, timed=True)
-        fixed = None if batch_size == "auto" else check_count("batch_size", batch_size)
+        auto = isinstance(batch_size, str) and batch_size == "auto"
+        fixed = None if auto else check_count("batch_size", batch_size)
         self._raising = on_error == "raise"
         self._out = out
         self._progress = progress
@@ -262,7 +259,7 @@ class _Call:
             calling,
             max_workers=max_workers,
             threads_per_task=threads_per_task,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=policy.timeout_seconds,
             inputs=self._inputs,
             out=out,
         )

@@ -24,6 +24,13 @@ class Task:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     label: Any = None
 
+    def __post_init__(self) -> None:
+        """Raises TypeError for arguments that no call can take."""
+        if not isinstance(self.args, tuple):
+            raise TypeError(f"args={shorten(self.args)}: expected a tuple of arguments")
+        if not isinstance(self.kwargs, Mapping):
+            raise TypeError(f"kwargs={shorten(self.kwargs)}: expected a mapping of names")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -120,11 +127,13 @@ _ATTRIBUTE = "__shoal_failure__"
 
 
 def attach_failure(error: BaseException, failure: Failure) -> None:
-    """Remembers `failure` on `error`, where the exception type allows attributes."""
-    try:
-        setattr(error, _ATTRIBUTE, failure)
-    except (AttributeError, TypeError):
-        error.add_note("shoal: this exception type takes no attributes; replay is not available")
+    """Remembers `failure` on `error`; raises AttributeError or TypeError if that is impossible."""
+    setattr(error, _ATTRIBUTE, failure)
+
+
+def has_failure(error: BaseException) -> bool:
+    """Whether `error` came from a task already."""
+    return isinstance(getattr(error, _ATTRIBUTE, None), Failure)
 
 
 def failure(error: BaseException) -> Failure:

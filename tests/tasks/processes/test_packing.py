@@ -59,7 +59,7 @@ def regions():
 def module(tmp_path, monkeypatch):
     """Makes a module of the user's; its file is as old as asked."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(packing, "_seen", -1)
+    monkeypatch.setattr(packing, "_seen", [])
     made = []
 
     def make(name, text, *, changed):
@@ -83,17 +83,6 @@ class Slice:
 
     def __reduce_ex__(self, protocol):
         return bytes, (pickle.PickleBuffer(self.data),)
-
-
-class Meeting:
-    """Waits, while it is pickled, until another one is being pickled too."""
-
-    def __init__(self, barrier):
-        self.barrier = barrier
-
-    def __reduce__(self):
-        self.barrier.wait(10)
-        return int, ()
 
 
 # Big arrays.
@@ -394,21 +383,27 @@ def test_a_module_that_the_user_sends_by_value_stays_so(module):
     cloudpickle.unregister_pickle_by_value(made)
 
 
-def test_two_threads_may_send_functions_of_one_changed_module_at_once(module):
+def test_many_threads_may_send_functions_of_one_changed_module_at_once(module):
     made, _ = module("twice_used_module", "def f(x): return x", changed=True)
-    barrier, raised = threading.Barrier(2), []
+    start, raised = threading.Barrier(4), []
 
     def send():
+        start.wait(20)
         try:
-            pack([Meeting(barrier), made.f], Regions().add, [made.__name__])
+            for _ in range(200):
+                packed = pack(made.f, Regions().add, [made.__name__])
+                assert b"twice_used_module" in packed.data
         except Exception as error:  # noqa: BLE001
             raised.append(error)
 
-    threads = [threading.Thread(target=send) for _ in range(2)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=send) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(before)
     assert raised == []
     assert made.__name__ not in cloudpickle.list_registry_pickle_by_value()
 

@@ -43,7 +43,11 @@ class Packer:
         self._lasting = lasting
         self._calling = (calling.style, calling.seed, calling.timed)
         regions = Regions()
-        packed, by_reference = pack_function(function, regions, self._changed)
+        try:
+            packed, by_reference = pack_function(function, regions, self._changed)
+        except BaseException:
+            regions.close()
+            raise
         number = supervisor.function_number(packed, by_reference=by_reference)
         self.call = Call(
             function=packed,

@@ -77,8 +77,11 @@ class ProcessExecutor(Executor):
             max_workers: How many calls run at once, from 1; None: the cores available.
             threads_per_task: Threads of numerical libraries in each worker.
         """
+        if max_workers is not None and max_workers < 1:
+            raise ValueError(f"max_workers={max_workers}: expected an integer of at least 1")
         self.max_workers = max_workers or available_cores()
         self.supervisor = _supervisor(threads_per_task)
+        weakref.finalize(self, self.supervisor.stop).atexit = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Runs ``fn(*args, **kwargs)`` in a worker.
@@ -114,10 +117,10 @@ class ProcessExecutor(Executor):
             timeout: Seconds after which the iteration raises `TimeoutError`; None: none.
             chunksize: Calls per message; None cuts the inputs in 16 chunks a worker.
         """
+        if chunksize is not None and chunksize < 1:
+            raise ValueError(f"chunksize={chunksize}: expected an integer of at least 1")
         inputs = list(zip(*iterables, strict=False))
         size = chunksize or max(math.ceil(len(inputs) / (CHUNKS_PER_WORKER * self.max_workers)), 1)
-        if size < 1:
-            raise ValueError(f"chunksize={chunksize}: expected an integer of at least 1")
         end = None if timeout is None else monotonic() + timeout
         chunks = [
             self.submit(_call_chunk, fn, inputs[at : at + size])
@@ -192,16 +195,24 @@ class _Submission:
         try:
             parcel = self._packer.parcel(self._batch, self._deliver)
         except Exception as error:  # pickling the arguments may raise anything
+            self._supervisor.finish(self._packer.call)
             self.future.set_running_or_notify_cancel()
             self._fail(error)
             return
-        parcel.claim = self.future.set_running_or_notify_cancel
+        parcel.claim = self._claim
         parcel.cancel = self._cancel
         self._supervisor.submit(parcel)
 
+    def _claim(self) -> bool:
+        """Whether the call may begin: it was not cancelled while it waited."""
+        if self.future.set_running_or_notify_cancel():
+            return True
+        self._supervisor.finish(self._packer.call)
+        return False
+
     def _cancel(self) -> None:
         self.future.cancel()
-        self.future.set_running_or_notify_cancel()
+        self._claim()
 
     def _fail(self, error: Exception) -> None:
         raised = capture(error, crossing=False, kind="input")

@@ -32,11 +32,11 @@ REAP_SECONDS = 2.0
 PR_SET_PDEATHSIG = 1
 
 
-def main(control: int, parent: int, argv: list[str], preload: list[str]) -> None:
+def main(control: socket.socket, *, parent: int, argv: list[str], preload: list[str]) -> None:
     """Serves the user's process until it hangs up.
 
     Args:
-        control: Descriptor of the control socket.
+        control: The control socket.
         parent: Process id of the user's process.
         argv: Its command line, for workers that look at ``sys.argv``.
         preload: Modules to import once instead of in every worker; only such as start no threads.
@@ -47,7 +47,7 @@ def main(control: int, parent: int, argv: list[str], preload: list[str]) -> None
             importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    Launcher(socket.socket(fileno=control), parent).serve()
+    Launcher(control, parent).serve()
 
 
 class Launcher:

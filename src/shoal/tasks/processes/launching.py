@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import array
-import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
 
+from shoal.tasks.processes import surroundings
 from shoal.tasks.processes.launcher import REPORT, REQUEST
 from shoal.tasks.processes.limits import thread_environment
 
-_PROGRAM = (
-    "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told.pop('path'); "
-    "from shoal.tasks.processes.launcher import main; main(**told)"
-)
+# What to do arrives through the control socket: a command line has a limit, and is public.
+_PROGRAM = """
+import pickle, socket, sys
+control = socket.socket(fileno=int(sys.argv[1]))
+with control.makefile("rb", buffering=0) as stream:
+    told = b""
+    size = int(stream.readline())
+    while len(told) < size:
+        told += stream.read(size - len(told))
+told = pickle.loads(told)
+sys.path[:] = told.pop("path")
+from shoal.tasks.processes import surroundings
+from shoal.tasks.processes.launcher import main
+main(control, **told)
+"""
 # Imported once, in the launcher, when the parent has them: they start no threads.
 _PRELOADED = ("numpy",)
 
@@ -25,24 +37,30 @@ class Launching:
 
     def __init__(self, threads_per_task: int) -> None:
         """Starts one, whose workers' numerical libraries use `threads_per_task` threads."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        told = {
-            "path": sys.path,
-            "control": theirs.fileno(),
-            "parent": os.getpid(),
-            "argv": sys.argv,
-            "preload": [name for name in _PRELOADED if name in sys.modules],
-        }
-        with theirs:
+        told = pickle.dumps(
+            {
+                "path": list(surroundings.current().path),
+                "parent": os.getpid(),
+                "argv": sys.argv,
+                "preload": [name for name in _PRELOADED if name in sys.modules],
+            }
+        )
+        self._report = b""
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
             self._process = subprocess.Popen(  # our own interpreter with our own program
-                [sys.executable, *_interpreter_flags(), "-c", _PROGRAM, json.dumps(told)],
+                [sys.executable, *_interpreter_flags(), "-c", _PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **thread_environment(threads_per_task)},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.control = ours
-        self._report = b""
+            self.control.sendall(b"%d\n" % len(told) + told)
+        except OSError:
+            self.control.close()
+            raise
+        finally:
+            theirs.close()
 
     def fork(self, key: int, descriptors: list[int]) -> None:
         """Asks for a worker that gets these descriptors; its reports carry `key`."""

@@ -6,10 +6,13 @@ import os
 import pickle
 import sys
 import sysconfig
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -69,7 +72,7 @@ class Regions:
 
     def __init__(self) -> None:
         self.descriptors: dict[int, tuple[int, int]] = {}
-        self._numbers: dict[int, int | None] = {}
+        self._numbers: dict[tuple[int, int], int | None] = {}
         self._alive: list[Any] = []
 
     def add(self, buffer: memoryview) -> int:
@@ -84,7 +87,7 @@ class Regions:
         An array that one task alone uses is cheaper sent to it than shared. The array must keep
         its values, and is kept alive, until the call ends.
         """
-        key = id(buffer.obj)
+        key = (_address(buffer), buffer.nbytes)
         if key not in self._numbers:
             self._numbers[key] = None
             self._alive.append(buffer.obj)
@@ -101,6 +104,13 @@ class Regions:
         self.descriptors = {}
         self._numbers.clear()
         self._alive.clear()
+
+
+def _address(buffer: memoryview) -> int:
+    """Where the buffer's bytes are: the same for an array and its views on all of them."""
+    import numpy as np
+
+    return int(np.frombuffer(buffer, "u1").__array_interface__["data"][0])
 
 
 def pack(
@@ -131,14 +141,39 @@ def pack(
         return Packed(cloudpickle.dumps(value, PROTOCOL, buffer_callback=keep_apart), buffers)
 
 
+_registering = threading.Lock()
+_registered: Counter[str] = Counter()
+
+
 @contextmanager
 def _by_value(names: Sequence[str]) -> Iterator[None]:
-    modules = [sys.modules[name] for name in names if name in sys.modules]
-    with ExitStack() as stack:
-        for module in modules:
-            cloudpickle.register_pickle_by_value(module)
-            stack.callback(cloudpickle.unregister_pickle_by_value, module)
+    """Has cloudpickle send these modules by value, besides those that the user has registered."""
+    mine = [_register(sys.modules[name]) for name in names if name in sys.modules]
+    try:
         yield
+    finally:
+        for module in mine:
+            _unregister(module)
+
+
+def _register(module: ModuleType) -> ModuleType | None:
+    with _registering:
+        users = module.__name__ in cloudpickle.list_registry_pickle_by_value()
+        if users and not _registered[module.__name__]:
+            return None
+        _registered[module.__name__] += 1
+        if not users:
+            cloudpickle.register_pickle_by_value(module)
+        return module
+
+
+def _unregister(module: ModuleType | None) -> None:
+    if module is None:
+        return
+    with _registering:
+        _registered[module.__name__] -= 1
+        if not _registered[module.__name__]:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def pack_batch(
@@ -235,7 +270,7 @@ _LIBRARIES = tuple({sysconfig.get_path(kind) + os.sep for kind in _KINDS})
 _REAL_LIBRARIES = tuple({os.path.realpath(path) + os.sep for path in _LIBRARIES})
 _users: dict[str, str] = {}
 _is_users: dict[str, bool] = {}
-_seen = -1
+_seen: list[str] = []
 
 
 def changed_modules() -> list[str]:
@@ -245,11 +280,12 @@ def changed_modules() -> list[str]:
     are therefore sent by value: what runs is what the serial loop would have run.
     """
     global _seen
-    if _seen != len(sys.modules):
-        _seen = len(sys.modules)
+    loaded = list(sys.modules)
+    if _seen != loaded:
+        _seen = loaded
         _users.clear()
-        for name, module in list(sys.modules.items()):
-            path = getattr(module, "__file__", None)
+        for name in loaded:
+            path = getattr(sys.modules.get(name), "__file__", None)
             if isinstance(path, str) and path.endswith(".py") and _written_by_user(name, path):
                 _users[name] = path
     return [name for name, path in _users.items() if _changed(path)]

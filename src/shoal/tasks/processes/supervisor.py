@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1.0
 NO_PID_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 3600.0
 STILLBORN_LIMIT = 10
 
 
@@ -288,7 +289,7 @@ class Supervisor:
                 pauses.append(max(worker.kill_at - now, 0.001) if worker.pid else NO_PID_SECONDS)
             elif left is not None:
                 pauses.append(left)
-        return min(pauses, default=None)
+        return min(*pauses, LONGEST_PAUSE_SECONDS) if pauses else None
 
     def _handle(self, source: Any, mask: int) -> None:
         if isinstance(source, Launching):

@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cloudpickle
@@ -31,24 +31,26 @@ class Surroundings:
         directory: The working directory.
         path: ``sys.path``.
         environment: Environment variables, except those that set numbers of threads.
-        filters: ``warnings.filters``: a warning that is an error in the loop is one in a worker.
+        filters: ``warnings.filters``: a warning that is an error in the loop is one in a worker;
+            None where they cannot be sent.
         levels: Name and level of each logger that has a level of its own; the root is ``""``.
+        disabled: The level up to which all logging is disabled.
         numpy_errors: ``numpy.geterr()`` as items, empty where numpy is not loaded.
     """
 
     directory: str
     path: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
-    filters: tuple[Any, ...]
+    filters: tuple[Any, ...] | None
     levels: tuple[tuple[str, int], ...]
+    disabled: int
     numpy_errors: tuple[tuple[str, str], ...]
 
 
 def current() -> Surroundings:
     """The surroundings of this process, now."""
-    directory, path, _, filters, levels, numpy_errors = _glance()
-    environment = tuple(os.environ.items())
-    return Surroundings(directory, path, environment, filters, levels, numpy_errors)
+    directory, path, _, *others = _glance()
+    return Surroundings(directory, path, tuple(os.environ.items()), *others)
 
 
 def _glance() -> tuple[Any, ...]:
@@ -62,12 +64,17 @@ def _glance() -> tuple[Any, ...]:
     raw = vars(os.environ).get("_data")  # its items need decoding, one by one, in Python
     return (
         _directory(),
-        tuple(sys.path),
+        tuple(filter(_is_text, sys.path)),
         dict(os.environ if raw is None else raw),
         tuple(warnings.filters),
         (("", logging.root.level), *levels),
+        logging.root.manager.disable,
         () if numpy is None else tuple(numpy.geterr().items()),
     )
+
+
+def _is_text(entry: object) -> bool:
+    return isinstance(entry, str)
 
 
 def _directory() -> str:
@@ -93,7 +100,7 @@ def _pack(surroundings: Surroundings) -> bytes:
     try:
         data: bytes = cloudpickle.dumps(surroundings, protocol=5)
     except Exception:  # a filter may name a warning class that cannot be pickled
-        plain = Surroundings(**{**vars(surroundings), "filters": ()})
+        plain = replace(surroundings, filters=None)
         data = cloudpickle.dumps(plain, protocol=5)
     return data
 
@@ -109,15 +116,23 @@ def apply(surroundings: Surroundings) -> None:
         sys.path[:] = surroundings.path
         importlib.invalidate_caches()
     _apply_environment(dict(surroundings.environment))
-    if surroundings.filters:
+    if surroundings.filters is not None:
         warnings.resetwarnings()
         warnings.filters[:] = surroundings.filters  # type: ignore[index]
-    for name, level in surroundings.levels:
-        logging.getLogger(name or None).setLevel(level)
+    _apply_levels(dict(surroundings.levels))
+    logging.disable(surroundings.disabled)
     if surroundings.numpy_errors:
         import numpy as np
 
         np.seterr(**dict(surroundings.numpy_errors))  # type: ignore[arg-type]
+
+
+def _apply_levels(levels: dict[str, int]) -> None:
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and logger.level and name not in levels:
+            logger.setLevel(logging.NOTSET)
+    for name, level in levels.items():
+        logging.getLogger(name or None).setLevel(level)
 
 
 def _apply_environment(environment: dict[str, str]) -> None:
@@ -242,10 +257,13 @@ def capture_streams(send: Send) -> Streams:
 _warned: dict[Any, Any] = {}
 
 
-def show_message(kind: int, tag: int, data: bytes | bytearray) -> None:
+def show_message(kind: int, tag: int, data: bytes | bytearray | memoryview) -> None:
     """In the parent: prints, logs or warns what a worker has sent."""
     if kind == channel.PRINTED:
-        _print(data.decode("utf-8", "surrogatepass"), sys.stdout if tag == STDOUT else sys.stderr)
+        _print(
+            bytes(data).decode("utf-8", "surrogatepass"),
+            sys.stdout if tag == STDOUT else sys.stderr,
+        )
     elif kind == channel.LOGGED:
         record = logging.makeLogRecord(pickle.loads(data))
         logging.getLogger(record.name).handle(record)
