@@ -110,9 +110,7 @@ def test_the_error_of_a_task_comes_before_a_later_error_of_the_generator(executo
 
     got = []
     with pytest.raises(Odd, match="x = 3"):
-        shoal.map(
-            fail_if_three, inputs(), executor=executor, max_workers=2, batch_size=batch_size
-        )
+        shoal.map(fail_if_three, inputs(), executor=executor, max_workers=2, batch_size=batch_size)
     with pytest.raises(Odd, match="x = 3"):
         for result in shoal.imap(
             fail_if_three, inputs(), executor=executor, max_workers=2, batch_size=batch_size
@@ -147,9 +145,7 @@ def test_errors_are_data_when_asked(executor, batch_size):
     assert isinstance(got[3], Odd)
     assert got[:3] + got[4:] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     lazily = list(
-        shoal.imap(
-            fail_if_three, range(10), executor=executor, max_workers=2, on_error="return"
-        )
+        shoal.imap(fail_if_three, range(10), executor=executor, max_workers=2, on_error="return")
     )
     assert isinstance(lazily[3], Odd)
     assert lazily[4:] == [4, 5, 6, 7, 8, 9]

@@ -117,9 +117,7 @@ def test_an_exception_that_cannot_travel_keeps_its_text(pool, batch_size, make, 
     """E06: only that point fails, the original text and traceback are kept, the pool lives."""
     shoal.map(abs, range(4), executor=pool, batch_size=1)
     pids = pool.supervisor.pids()
-    got = shoal.map(
-        failing(make), TWELVE, executor=pool, batch_size=batch_size, on_error="return"
-    )
+    got = shoal.map(failing(make), TWELVE, executor=pool, batch_size=batch_size, on_error="return")
     error = the_bad_one(got)
     assert isinstance(error, TaskRaised)
     assert error.exception_type.endswith(type(make()).__name__)
@@ -142,9 +140,7 @@ def test_an_exception_that_cannot_travel_keeps_its_text(pool, batch_size, make, 
 )
 def test_an_exception_with_a_will_of_its_own_costs_its_own_task(executor, make, kind):
     """E06: exceptions that refuse text, attributes, notes or loading are failures like others."""
-    got = shoal.map(
-        failing(make), TWELVE, executor=executor, max_workers=2, on_error="return"
-    )
+    got = shoal.map(failing(make), TWELVE, executor=executor, max_workers=2, on_error="return")
     error = the_bad_one(got)
     assert kind in (type(error).__name__, getattr(error, "exception_type", "").split(".")[-1])
 
@@ -170,9 +166,7 @@ def test_an_exception_that_refers_to_itself_arrives(executor):
         error.__context__ = error.__cause__ = KeyError("another")
         return error
 
-    got = shoal.map(
-        failing(circular), TWELVE, executor=executor, max_workers=2, on_error="return"
-    )
+    got = shoal.map(failing(circular), TWELVE, executor=executor, max_workers=2, on_error="return")
     error = the_bad_one(got)
     assert isinstance(error, ValueError)
     assert error.me[0] is error
@@ -182,7 +176,7 @@ def test_an_exception_that_refers_to_itself_arrives(executor):
     "make",
     [
         lambda: SystemExit(3),
-        lambda: SystemExit(),
+        SystemExit,
         lambda: BaseExceptionGroup("many", [SystemExit(1), ValueError("x")]),
         lambda: StopIteration("stop"),
         lambda: StopAsyncIteration("stop"),

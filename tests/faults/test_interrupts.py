@@ -57,16 +57,21 @@ def interrupt(program, *, group):
 
 
 def assert_ended_by_ctrl_c(program, *, presses=1, seconds=5):
-    """Exit status 130, one traceback a press and no other word, nothing left after two seconds."""
+    """Exit status 130, one traceback and no other word, nothing left after two seconds.
+
+    A second press may strike while Python itself prints or ends; that much is its own affair.
+    """
     status, out, err = program.finish(seconds)
     assert status == -signal.SIGINT, err
     assert out == ""
     tracebacks = err.count("Traceback (most recent call last)")
     assert 1 <= tracebacks <= presses, err
     raised = re.findall(r"^(\w+(?:\.\w+)*)(?::.*)?$", err, re.MULTILINE)
-    assert set(raised) == {"KeyboardInterrupt"}, err
-    assert "Exception ignored" not in err
+    assert set(raised) <= {"KeyboardInterrupt"}, err
     assert "Warning" not in err
+    if presses == 1:
+        assert err.endswith("\nKeyboardInterrupt\n"), err
+        assert "Exception ignored" not in err
     until(lambda: not program.living(), 2, "the end of all processes")
 
 

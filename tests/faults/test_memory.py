@@ -1,4 +1,4 @@
-"""Running out of memory is told apart from being killed; large and many values stay within bounds."""
+"""Want of memory is told apart from a kill; large values and many values stay within bounds."""
 
 import contextlib
 import os

@@ -67,7 +67,9 @@ asyncio.get_running_loop().is_running(), shoal.map(abs, [-1], max_workers=2)
 
 def shown(outputs):
     """The value of a cell, as text."""
-    [text] = [each["data"]["text/plain"] for each in outputs if each.output_type == "execute_result"]
+    [text] = [
+        each["data"]["text/plain"] for each in outputs if each.output_type == "execute_result"
+    ]
     return text
 
 

@@ -234,6 +234,8 @@ scalars = st.one_of(
     st.datetimes(),
     st.integers(min_value=0, max_value=2**51 - 1).map(nan_with),
 )
+
+
 def numpy_keeps(dtype):
     """numpy's own pickles lose the byte order of big-endian datetimes and strings."""
     return all(kind not in str(dtype) for kind in (">M8", ">m8", ">U"))
@@ -250,9 +252,11 @@ arrays = hnp.arrays(
 )
 trees = st.recursive(
     scalars | arrays,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    | st.tuples(inner, inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        | st.tuples(inner, inner)
+    ),
     max_leaves=8,
 )
 
@@ -266,7 +270,12 @@ def test_any_tree_of_values_goes_there_and_back_bit_equal(values):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(arrays, min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 2))
+@given(
+    # numpy's own pickles lose the byte order of what is not contiguous.
+    st.lists(arrays.filter(lambda each: ">" not in str(each.dtype)), min_size=1, max_size=4),
+    st.integers(1, 3),
+    st.integers(0, 2),
+)
 def test_views_of_arrays_go_there_and_back_bit_equal(values, step, skip):
     """E19: strided, offset and transposed."""
     views = [value[skip::step].T if value.ndim else value for value in values]
@@ -278,9 +287,10 @@ def test_an_array_changed_between_calls_is_sent_anew():
     big = np.zeros(300_000)
     for value in range(3):
         big[:] = value
-        assert shoal.map(lambda _, array: array.sum(), range(6), [big] * 6, max_workers=2) == [
-            value * 300_000
-        ] * 6
+        assert (
+            shoal.map(lambda _, array: array.sum(), range(6), [big] * 6, max_workers=2)
+            == [value * 300_000] * 6
+        )
         assert shoal.map(lambda _: big.sum(), range(6), max_workers=2) == [value * 300_000] * 6
 
 
@@ -314,8 +324,8 @@ def test_a_task_may_write_into_its_own_array():
 def test_a_result_is_writable_and_shares_nothing_with_others():
     """E19: results are the caller's."""
     got = shoal.map(lambda x: np.zeros(5000), range(4), max_workers=2, batch_size=2)
-    for number, array in enumerate(got):
-        array += number
+    for number in range(4):
+        got[number] += number
     assert [array[0] for array in got] == [0.0, 1.0, 2.0, 3.0]
 
 

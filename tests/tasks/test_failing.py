@@ -222,3 +222,63 @@ def test_an_exception_object_raised_by_two_tasks_names_each_of_their_inputs():
     for index, (error, value) in enumerate(zip(errors_, ["first", "second"], strict=True)):
         assert shoal.failure(error).index == index
         assert f"task {index} failed on input '{value}'" in notes(error)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+def test_an_error_of_a_call_inside_a_task_names_both_inputs(executor):
+    def outer(x):
+        return shoal.map(lambda y: x // y, [2, 1, 0], executor="serial")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        shoal.map(outer, [70], executor=executor)
+    assert "task 2 failed on input 0" in notes(caught.value)
+    assert "task 0 failed on input 70" in notes(caught.value)
+    assert shoal.failure(caught.value).args == (70,)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+def test_notes_of_the_users_own_are_kept(executor):
+    def fails(x):
+        error = ValueError(x)
+        error.add_note(f"a note of {x}")
+        raise error
+
+    found = shoal.map(fails, [1, 2], executor=executor, on_error="return")
+    for error, x in zip(found, [1, 2], strict=True):
+        assert error.__notes__[0] == f"a note of {x}"
+        assert f"failed on input {x}" in notes(error)
+
+
+def test_notes_on_an_exception_object_raised_by_two_tasks_are_kept():
+    shared = ValueError("one object")
+    shared.add_note("a note of its own")
+
+    def raises(_):
+        raise shared
+
+    for error in shoal.map(raises, [1, 2], executor="serial", on_error="return"):
+        assert "a note of its own" in notes(error)
+        assert notes(error).count("failed on input") == 1
+
+
+class NoText(Exception):
+    """Takes no attributes and has no text either."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+def test_an_exception_that_allows_nothing_costs_its_own_task_only(executor):
+    def some(x):
+        if x == 1:
+            raise NoText
+        return x
+
+    results = shoal.map(some, range(3), executor=executor, on_error="return")
+    assert isinstance(results[1], errors.TaskRaised)
+    assert results[1].exception_type.endswith("NoText")
+    assert [results[0], results[2]] == [0, 2]

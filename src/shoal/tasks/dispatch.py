@@ -341,7 +341,7 @@ def write_here(answer: Answer, out: Any) -> Answer:
             continue
         try:
             write(out, answer.batch.start + position, value)
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, OverflowError, IndexError) as error:
             ended.raised[position] = capture(error, crossing=False)
         ended.values[position] = None
     return answer

@@ -220,7 +220,7 @@ def _timed_steps(
 
 def capture(error: BaseException, *, crossing: bool, kind: str = "raised") -> Raised:
     """Packs an exception so that it arrives whatever it is; never raises itself."""
-    text = _text_of(error)
+    text = text_of(error)
     caught = Raised(
         type_name=_type_name(type(error)),
         text=cut(text, TEXT_CHARACTERS),
@@ -255,7 +255,8 @@ def _type_name(kind: type[BaseException]) -> str:
     )
 
 
-def _text_of(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """``str(error)``, or what is to be said where that fails."""
     try:
         return str(error)
     except Exception:  # a user's __str__ may raise anything
@@ -270,7 +271,7 @@ def _traceback_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(type(error), error, tb))
     except Exception:  # formatting calls the user's __str__ and __repr__
-        return f"{_type_name(type(error))}: {_text_of(error)}\n"
+        return f"{_type_name(type(error))}: {text_of(error)}\n"
 
 
 def revive(raised: Raised) -> Exception | None:

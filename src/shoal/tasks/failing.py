@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.errors import (
@@ -18,7 +18,7 @@ from shoal.errors import (
     WorkerTraceback,
 )
 from shoal.tasks.dispatch import Death
-from shoal.tasks.envelope import Calling, Raised, revive
+from shoal.tasks.envelope import Calling, Raised, revive, text_of
 from shoal.tasks.inputs import thawed
 from shoal.tasks.model import (
     Failure,
@@ -43,6 +43,7 @@ class Blame:
     function: Callable[..., Any]
     calling: Calling
     labels: Mapping[int, Any]
+    _seen: dict[int, tuple[Exception, list[str]]] = field(default_factory=dict)
 
     def raised(
         self, index: int, item: Any, raised: Raised, attempts: int, worker: str
@@ -84,11 +85,23 @@ class Blame:
             "shoal: shoal.failure(error).replay() runs it again in this process"
         )
         try:
-            return _told(error, known, note)
+            return _told(self._own(error), known, note)
         except (AttributeError, TypeError):  # an exception type that takes no attributes
-            stand_in = TaskRaised(f"{type(error).__qualname__}: {error}")
+            stand_in = TaskRaised(f"{type(error).__qualname__}: {text_of(error)}")
             stand_in.exception_type = type(error).__qualname__
             return _told(stand_in, known, note)
+
+    def _own(self, error: Exception) -> Exception:
+        """The error, or a copy where the same object tells of another task or call already."""
+        if id(error) not in self._seen:
+            self._seen[id(error)] = (error, list(getattr(error, "__notes__", [])))
+            if not has_failure(error):
+                return error
+        _, notes = self._seen[id(error)]
+        twin = copy.copy(error)
+        twin.__traceback__, twin.__cause__ = error.__traceback__, error.__cause__
+        twin.__notes__ = list(notes)
+        return twin
 
     def arguments(self, item: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The arguments of the call that an item stands for."""
@@ -121,11 +134,7 @@ class Blame:
 
 
 def _told(error: Exception, known: Failure, note: str) -> Exception:
-    """The error with what is known of its task; a copy, if it tells of another task already."""
-    if has_failure(error):
-        original, error = error, copy.copy(error)
-        error.__traceback__ = original.__traceback__
-        error.__notes__ = []
+    """The error with what is known of its task."""
     if isinstance(error, TaskError):
         error.index = known.index
     if known.traceback and error.__traceback__ is None:

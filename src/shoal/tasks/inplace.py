@@ -25,6 +25,7 @@ def write(out: np.ndarray, index: int, value: Any) -> None:
     Raises:
         TypeError: If the value is of a higher kind than the array, such as complex for float.
         ValueError: If the shapes differ.
+        OverflowError: If an integer is out of the array's range.
         IndexError: If there are more tasks than rows.
     """
     import numpy as np
@@ -34,6 +35,8 @@ def write(out: np.ndarray, index: int, value: Any) -> None:
         raise TypeError(f"a result of dtype {given.dtype} does not fit into out of {out.dtype}")
     if given.shape != out.shape[1:]:
         raise ValueError(f"a result of shape {given.shape} does not fit into {out.shape[1:]}")
+    if out.dtype.kind in "iu" and not np.array_equal(given.astype(out.dtype), given):
+        raise OverflowError(f"a result is out of the range of out of {out.dtype}: {given}")
     out[index] = given
 
 

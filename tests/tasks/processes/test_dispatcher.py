@@ -15,7 +15,6 @@ from shoal.tasks.processes.dispatcher import Packer, ProcessDispatcher, read_del
 from shoal.tasks.processes.executor import shared_supervisor
 from shoal.tasks.processes.memory import SHARED_BYTES
 from shoal.tasks.processes.parcels import Lost
-from shoal.tasks.processes.supervisor import Supervisor
 
 BATCH = Batch(4, ["a", "b", "c"])
 
@@ -192,12 +191,10 @@ def test_a_function_that_cannot_be_loaded_is_sent_anew_by_the_next_call(tmp_path
 
 
 def test_a_function_that_cannot_be_sent_leaves_no_shared_array_behind():
-    array, lock = np.zeros(SHARED_BYTES), threading.Lock()
-    supervisor, before = Supervisor(1), open_regions()
+    array, lock, before = np.zeros(SHARED_BYTES), threading.Lock(), open_regions()
     with pytest.raises(errors.FunctionNotSent):
-        Packer(supervisor, lambda _: (array, lock), Calling(), limit=1)
+        Packer(shared_supervisor(1), lambda _: (array, lock), Calling(), limit=1)
     assert open_regions() == before
-    supervisor.stop()
 
 
 def test_the_window_keeps_every_worker_supplied():

@@ -86,9 +86,10 @@ class Launcher:
         if not data:
             return False
         (key,) = REQUEST.unpack(data)
+        launcher = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_worker(descriptors)
+            self._become_worker(descriptors, launcher)
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
         self._keys[pid] = key
@@ -97,13 +98,15 @@ class Launcher:
         self._control.sendall(REPORT.pack(key, pid, STARTED))
         return True
 
-    def _become_worker(self, descriptors: list[int]) -> None:
+    def _become_worker(self, descriptors: list[int], launcher: int) -> None:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setpgid(0, 0)
             self._death_signal()
+            if os.getppid() != launcher:  # it died before its death could be a signal
+                return
             self._control.close()
             _reseed()
             end, cell, trace = descriptors

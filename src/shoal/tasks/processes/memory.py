@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import mmap
+import operator
 import os
 import tempfile
 import weakref
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ def map_read_only(descriptor: int, size: int) -> memoryview:
 _descriptors: dict[int, int] = {}
 
 
-def shared_array(shape: int | Sequence[int], dtype: Any = "float64") -> np.ndarray:
+def shared_array(shape: Any, dtype: Any = "float64") -> np.ndarray:
     """An array that worker processes can write into, for `shoal.map` with ``out=``.
 
     Args:
-        shape: Its shape; the first axis is the task's index.
+        shape: Its shape, an integer or several; the first axis is the task's index.
         dtype: A dtype without Python objects.
 
     Returns:
@@ -83,6 +83,7 @@ def shared_array(shape: int | Sequence[int], dtype: Any = "float64") -> np.ndarr
 
     Raises:
         TypeError: If the dtype holds Python objects.
+        ValueError: If a size is negative.
         OSError: If there is not enough memory.
 
     Example:
@@ -96,7 +97,9 @@ def shared_array(shape: int | Sequence[int], dtype: Any = "float64") -> np.ndarr
     kind = np.dtype(dtype)
     if kind.hasobject:
         raise TypeError(f"dtype={kind}: Python objects cannot be shared between processes")
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = tuple(map(operator.index, [shape] if hasattr(shape, "__index__") else shape))
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"shape={shape}: expected sizes from 0")
     size = max(math.prod(sizes) * kind.itemsize, 1)
     descriptor = new_region(size, "out")
     array = np.ndarray(sizes, kind, buffer=map_writable(descriptor, size))

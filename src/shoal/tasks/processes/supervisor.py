@@ -126,6 +126,7 @@ class Supervisor:
         if shares or call.number == call.function_number:
             self._requests.append(lambda: self._forget(call))
         if shares:
+            self._seat.start()
             self._wake()
 
     def stop(self, *, cancel_pending: bool = False, kill: bool = False) -> None:
@@ -234,7 +235,7 @@ class Supervisor:
         call.regions.close()
 
     def _in_use(self) -> bool:
-        """Whether anything is left to serve, and not all of it has ended."""
+        """Whether anything is left to serve."""
         if self._ended:
             return False
         if self._closed or self._pending or self._events or self._requests:
