@@ -31,11 +31,12 @@ def write(out: np.ndarray, index: int, value: Any) -> None:
     import numpy as np
 
     given = np.asarray(value)
-    if not np.can_cast(given.dtype, out.dtype, "same_kind"):
+    integers = given.dtype.kind in "biu" and out.dtype.kind in "iu"
+    if not integers and not np.can_cast(given.dtype, out.dtype, "same_kind"):
         raise TypeError(f"a result of dtype {given.dtype} does not fit into out of {out.dtype}")
     if given.shape != out.shape[1:]:
         raise ValueError(f"a result of shape {given.shape} does not fit into {out.shape[1:]}")
-    if out.dtype.kind in "iu" and not np.array_equal(given.astype(out.dtype), given):
+    if integers and not np.array_equal(given.astype(out.dtype), given):
         raise OverflowError(f"a result is out of the range of out of {out.dtype}: {given}")
     out[index] = given
 

@@ -151,8 +151,6 @@ class Supervisor:
         """Waits until all workers have ended."""
         self._seat.join()
 
-    # Everything below runs under the lock.
-
     def _wake(self) -> None:
         """Makes whoever serves look again, and somebody serve."""
         self._lookout.ring()
