@@ -7,12 +7,12 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-from examples.spdc.overlap import axes, closed_form, grid, integrate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
 import shoal
+from examples.spdc.overlap import axes, closed_form, grid, integrate
 
 DEMO = Path(__file__).parents[2] / "examples" / "spdc" / "demo.py"
 PARAMETERS = grid()

@@ -17,12 +17,12 @@ NAMES = ("serial", "threads", "processes", "loky")
 LONGEST_SECONDS = 1e9
 
 
-def check_name(name: object) -> None:
+def check_name(name: object, source: str = "executor") -> None:
     """Raises ValueError for a name that is none of ours, and lists those."""
     if name not in NAMES:
         known = ", ".join(repr(each) for each in NAMES)
         raise ValueError(
-            f"executor={shorten(name)} is not known; expected one of {known}, "
+            f"{source}={shorten(name)} is not known; expected one of {known}, "
             "or a concurrent.futures.Executor"
         )
     if name == "processes" and not hasattr(os, "fork"):

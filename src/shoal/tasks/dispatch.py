@@ -17,6 +17,7 @@ from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
 from shoal.tasks.envelope import (
     NO_BUFFERS,
     PROTOCOL,
+    WHOLE_BATCH,
     Calling,
     Ended,
     Raised,
@@ -80,7 +81,7 @@ class Death:
 
 @dataclass(slots=True)
 class Answer:
-    """What came back for a batch: one of the four.
+    """What came back for a batch: exactly one of the following.
 
     Attributes:
         batch: The batch.
@@ -88,6 +89,7 @@ class Answer:
         unreadable: Some item, or some result, could not be pickled or unpickled.
         death: Its worker died.
         error: Nothing more can be run at all.
+        kept: Another answer follows, for the first so many items; the others are given back.
         message_bytes: Size of what travelled, both ways.
     """
 
@@ -96,6 +98,7 @@ class Answer:
     unreadable: Raised | None = None
     death: Death | None = None
     error: Exception | None = None
+    kept: int | None = None
     message_bytes: int = 0
 
 
@@ -324,8 +327,8 @@ def read_reply(
         ended = load_reply(data, buffers)
     except Exception as error:  # unpickling the user's results may raise anything
         return Answer(batch, unreadable=capture(error, crossing=False, kind="result"))
-    if -1 in ended.raised:
-        return Answer(batch, unreadable=ended.raised[-1])
+    if WHOLE_BATCH in ended.raised:
+        return Answer(batch, unreadable=ended.raised[WHOLE_BATCH])
     return Answer(batch, ended, message_bytes=message_bytes)
 
 

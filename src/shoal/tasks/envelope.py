@@ -29,6 +29,7 @@ CELL_WORDS = 3
 Cell = list[int] | memoryview
 
 MOST_BUFFERS = 500
+WHOLE_BATCH = -1  # the position of what concerns all items, such as a function that fails to load
 NO_BUFFERS = 1 << 62
 
 
@@ -74,7 +75,7 @@ class Ended:
 
     Attributes:
         values: One entry an item, in order; None where the item failed.
-        raised: Position in the batch to what was raised there.
+        raised: Position in the batch, or `WHOLE_BATCH`, to what was raised there.
         seconds: Time for all of them together.
         item_seconds: Time for each, when the call is timed.
         worker: ``"host:pid"``.

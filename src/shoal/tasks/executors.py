@@ -119,8 +119,12 @@ def require(module: str, *, extra: str, purpose: str) -> Any:
 
 
 def default_name() -> str:
-    """The executor that None stands for."""
-    return os.environ.get(VARIABLE) or ("processes" if CAN_FORK else "loky")
+    """The executor that None stands for; raises ValueError if the variable names none of ours."""
+    name = os.environ.get(VARIABLE)
+    if not name:
+        return "processes" if CAN_FORK else "loky"
+    check_name(name, f"the variable {VARIABLE}")
+    return name
 
 
 def dispatcher_for(

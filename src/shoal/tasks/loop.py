@@ -87,6 +87,7 @@ class Loop:
         self._again: deque[Batch] = deque()
         self._in_flight: dict[int, int] = {}
         self._deaths: dict[int, int] = {}
+        self._kept: dict[int, int] = {}
         self._function_deaths = 0
         self._end: int | None = None
         self._input_error: BaseException | None = None
@@ -134,6 +135,7 @@ class Loop:
             return self._dispatcher.workers
         room = self._dispatcher.window
         if self._most_ahead is not None:
+            # What is run again was counted when it was first sent: it must never wait for room.
             room = min(room, max(self._most_ahead - self.held, 1 if self._again else 0))
         return room
 
@@ -159,7 +161,14 @@ class Loop:
 
     def _receive(self) -> Answer:
         answer = self._dispatcher.receive()
-        del self._in_flight[answer.batch.start]
+        start = answer.batch.start
+        if answer.kept is not None:
+            self._kept[start] = answer.kept
+            self._again.append(answer.batch.part(answer.kept))
+            return answer
+        del self._in_flight[start]
+        if start in self._kept:
+            answer.batch = answer.batch.part(0, self._kept.pop(start))
         return answer
 
     def _settle(self, answer: Answer) -> Iterator[Settled]:

@@ -42,7 +42,7 @@ class Caller:
         return self.answers.get(timeout=30)
 
     def attended(self):
-        self.supervisor.attend(lambda: not self.answers.empty(), 30)
+        self.supervisor.seat.attend(lambda: not self.answers.empty(), 30)
         return self.answers.get(timeout=30)
 
 

@@ -258,8 +258,8 @@ def until(condition):
 def test_a_batch_that_takes_long_is_trimmed_behind_the_running_item():
     cell = memoryview(bytearray(CELL_WORDS * 8)).cast("q")
     cell[CELL_POSITION] = 3
-    trimmer, items = Trimmer(cell), list(range(100))
-    trimmer.watch(items)
+    trimmer, items = Trimmer(cell, lambda *_: None), list(range(100))
+    trimmer.watch(items, 0)
     until(lambda: len(items) < 100)
     trimmer.rest()
     assert items == [0, 1, 2, 3]
@@ -268,8 +268,8 @@ def test_a_batch_that_takes_long_is_trimmed_behind_the_running_item():
 def test_a_batch_that_is_still_loading_keeps_its_first_item():
     cell = memoryview(bytearray(CELL_WORDS * 8)).cast("q")
     cell[CELL_POSITION] = -1
-    trimmer, items = Trimmer(cell), list(range(100))
-    trimmer.watch(items)
+    trimmer, items = Trimmer(cell, lambda *_: None), list(range(100))
+    trimmer.watch(items, 0)
     until(lambda: len(items) < 100)
     trimmer.rest()
     assert items == [0]
@@ -277,10 +277,10 @@ def test_a_batch_that_is_still_loading_keeps_its_first_item():
 
 def test_a_batch_that_has_ended_is_not_trimmed():
     cell = memoryview(bytearray(CELL_WORDS * 8)).cast("q")
-    trimmer, ended, watched = Trimmer(cell), list(range(9)), list(range(9))
-    trimmer.watch(ended)
+    trimmer, ended, watched = Trimmer(cell, lambda *_: None), list(range(9)), list(range(9))
+    trimmer.watch(ended, 0)
     trimmer.rest()
-    trimmer.watch(watched)
+    trimmer.watch(watched, 0)
     until(lambda: len(watched) < 9)
     trimmer.rest()
     assert len(ended) == 9
@@ -297,6 +297,32 @@ def test_a_slow_input_leaves_the_others_to_other_workers():
     results = shoal.map(slow_at_first, range(20), batch_size=1, max_workers=2)
     assert [x for x, _ in results] == list(range(20))
     assert any(pid != results[0][1] for _, pid in results[1:])
+
+
+def test_inputs_behind_one_that_waits_for_them_are_run_by_others(tmp_path):
+    gate = tmp_path / "gate"
+
+    def first_waits_for_last(x):
+        if x == 0:
+            until(gate.exists)
+        if x == 19:
+            gate.touch()
+        return x
+
+    results = shoal.map(first_waits_for_last, range(20), batch_size=20, max_workers=2)
+    assert results == list(range(20))
+
+
+def test_what_is_given_back_is_told_with_the_tag_of_its_batch():
+    cell = memoryview(bytearray(CELL_WORDS * 8)).cast("q")
+    cell[CELL_BATCH] = 7
+    told, items = [], list(range(100))
+    trimmer = Trimmer(cell, lambda *message: told.append(message))
+    trimmer.watch(items, 7)
+    until(lambda: told)
+    trimmer.rest()
+    assert told == [(channel.TRIMMED, 7, [b"2"])]
+    assert items == [0]
 
 
 def test_a_calling_travels_as_its_fields():

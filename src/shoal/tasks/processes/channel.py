@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-CONTEXT, FUNCTION, OUT, BATCH, FORGET, REPLY, PRINTED, LOGGED, WARNED = range(9)
+CONTEXT, FUNCTION, OUT, BATCH, FORGET = range(5)
+REPLY, TRIMMED, PRINTED, LOGGED, WARNED = range(5, 10)
 
 HEADER = struct.Struct("<BBHIQ")
 JOINED_BYTES = 32 * 1024

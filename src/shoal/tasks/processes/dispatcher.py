@@ -19,7 +19,7 @@ from shoal.tasks.processes.packing import (
     pack_batch,
     pack_function,
 )
-from shoal.tasks.processes.parcels import Call, Delivery, Lost, Parcel, numbers
+from shoal.tasks.processes.parcels import Call, Delivery, Lost, Parcel, Trimmed, numbers
 from shoal.tasks.processes.supervisor import Supervisor
 from shoal.tasks.processes.worker import LOADING_FUNCTION
 
@@ -120,14 +120,14 @@ class ProcessDispatcher:
         except Exception as error:  # pickling the user's inputs may raise anything
             answers.put((batch, 0, error))
             return
-        size = parcel.items.message_bytes
+        size = parcel.packed.message_bytes
         self._supervisor.submit(parcel, attended=True)
 
     def receive(self) -> Answer:
         """The next answer, unpacked in the caller's thread."""
         answers = self._answers
         if answers.empty():
-            self._supervisor.attend(lambda: not answers.empty())
+            self._supervisor.seat.attend(lambda: not answers.empty())
         batch, size, got = self._answers.get()
         if size == 0 and isinstance(got, Exception):
             return Answer(batch, unreadable=capture(got, crossing=False, kind="input"))
@@ -149,6 +149,8 @@ def read_delivery(batch: Batch, sent_bytes: int, got: Delivery) -> Answer:
     """What the supervisor delivered, as an answer."""
     if isinstance(got, Exception):
         return Answer(batch, error=got)
+    if isinstance(got, Trimmed):
+        return Answer(batch, kept=got.kept)
     if isinstance(got, Lost):
         return Answer(batch, death=_death(got))
     size = sent_bytes + sum(len(part) for part in got)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import math
 import sys
 import threading
@@ -11,12 +10,14 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from time import monotonic
+from traceback import format_exc
 from typing import Any
 
 from shoal.errors import ExecutorClosed
 from shoal.tasks.dispatch import Answer, Batch
 from shoal.tasks.envelope import Calling, capture
 from shoal.tasks.failing import Blame
+from shoal.tasks.model import describe_input
 from shoal.tasks.processes.dispatcher import Packer, read_delivery
 from shoal.tasks.processes.limits import available_cores
 from shoal.tasks.processes.parcels import Delivery
@@ -126,7 +127,7 @@ class ProcessExecutor(Executor):
             self.submit(_call_chunk, fn, inputs[at : at + size])
             for at in range(0, len(inputs), size)
         ]
-        return itertools.chain.from_iterable(_results(chunks, end))
+        return _results(chunks, end)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more work, and ends the workers when what was submitted is done.
@@ -140,14 +141,27 @@ class ProcessExecutor(Executor):
             self.supervisor.join()
 
 
-def _call_chunk(fn: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
-    return [fn(*arguments) for arguments in chunk]
+def _call_chunk(
+    fn: Callable[..., Any], chunk: list[tuple[Any, ...]]
+) -> tuple[list[Any], Exception | None]:
+    """Values up to the first exception, and that; the reader raises it after those values."""
+    values: list[Any] = []
+    for arguments in chunk:
+        try:
+            values.append(fn(*arguments))
+        except Exception as error:  # the function may raise anything
+            error.add_note(f"shoal: on input {describe_input(arguments, {})}\n{format_exc()}")
+            return values, error
+    return values, None
 
 
-def _results(chunks: list[Future[Any]], end: float | None) -> Iterator[list[Any]]:
+def _results(chunks: list[Future[Any]], end: float | None) -> Iterator[Any]:
     try:
         for chunk in chunks:
-            yield chunk.result(None if end is None else max(end - monotonic(), 0))
+            values, error = chunk.result(None if end is None else max(end - monotonic(), 0))
+            yield from values
+            if error is not None:
+                raise error
     finally:
         for chunk in chunks:
             chunk.cancel()
@@ -172,7 +186,7 @@ class _Awaited(Future[Any]):
         """Serves until the future is done; what is left of the timeout."""
         begun = monotonic()
         if not self.done():
-            self._supervisor.attend(self.done, timeout)
+            self._supervisor.seat.attend(self.done, timeout)
         return None if timeout is None else max(timeout - (monotonic() - begun), 0.0)
 
 

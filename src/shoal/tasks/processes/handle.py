@@ -77,7 +77,7 @@ class WorkerHandle:
             array, descriptor = call.out
             described = pickle.dumps((array.shape, array.dtype), PROTOCOL)
             self.outbox.add(channel.OUT, call.number, [described], [descriptor])
-        self._add(call, channel.BATCH, parcel.tag, parcel.items)
+        self._add(call, channel.BATCH, parcel.tag, parcel.packed)
 
     def _add(self, call: Call, kind: int, tag: int, packed: Packed) -> None:
         """Queues a packed message, with the shared regions that the worker does not have yet."""

@@ -62,7 +62,14 @@ class Lost:
     pid: int
 
 
-Delivery = list[Any] | Lost | Exception
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """A worker has given back all but the first `kept` items of its batch, and works on."""
+
+    kept: int
+
+
+Delivery = list[Any] | Lost | Trimmed | Exception
 
 
 @dataclass(slots=True, eq=False)
@@ -71,16 +78,16 @@ class Parcel:
 
     Attributes:
         call: The call it belongs to.
-        items: The packed inputs, with what else the worker must know of them.
-        deliver: Gets the parts of the reply, a `Lost`, or the error that ended the supervisor;
-            None when nobody wants it any more.
+        packed: The inputs, with what else the worker must know of them.
+        deliver: Gets the parts of the reply, a `Lost`, or the error that ended the supervisor,
+            and before that perhaps a `Trimmed`; None when nobody wants it any more.
         claim: Asked before the parcel is sent for the first time; False drops it.
         cancel: Called when the parcel is dropped before that; `deliver` is then not called.
         tag: Its number.
     """
 
     call: Call
-    items: Packed
+    packed: Packed
     deliver: Callable[[Delivery], None] | None
     claim: Callable[[], bool] | None = None
     cancel: Callable[[], None] | None = None

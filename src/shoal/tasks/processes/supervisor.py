@@ -25,7 +25,7 @@ from shoal.tasks.processes.launcher import STARTED
 from shoal.tasks.processes.launching import Launching
 from shoal.tasks.processes.lookout import READABLE, WRITABLE, Lookout
 from shoal.tasks.processes.packing import Packed
-from shoal.tasks.processes.parcels import Call, Delivery, Parcel, numbers
+from shoal.tasks.processes.parcels import Call, Delivery, Parcel, Trimmed, numbers
 from shoal.tasks.processes.seat import Seat
 
 _log = logging.getLogger(__name__)
@@ -37,14 +37,18 @@ STILLBORN_LIMIT = 10
 
 
 class Supervisor:
-    """Runs parcels on workers; thread-safe."""
+    """Runs parcels on workers; thread-safe.
+
+    Attributes:
+        seat: Where a thread that waits for a delivery can `Seat.attend` to the workers meanwhile.
+    """
 
     def __init__(self, threads_per_task: int) -> None:
         """Starts nothing yet; `threads_per_task` is for the numerical libraries in workers."""
         self._threads_per_task = threads_per_task
         self._owner = os.getpid()
         self._lock = threading.RLock()
-        self._seat = Seat(self._serve_once, self._in_use)
+        self.seat = Seat(self._serve_once, self._in_use)
         self._shaken = False
         self._lookout = Lookout()
         self._launching: Launching | None = None
@@ -55,8 +59,8 @@ class Supervisor:
         self._width = 0
         self._stillborn = 0
         self._closed = self._ended = False
-        self._requests: deque[Callable[[], None]] = deque()
-        self._events: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._to_do: deque[Callable[[], None]] = deque()
+        self._to_tell: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
 
     @property
     def ours(self) -> bool:
@@ -99,17 +103,13 @@ class Supervisor:
             if self._ended or not self.ours or (self._closed and not accepted):
                 raise ExecutorClosed("this executor was shut down; make a new one")
             self._width = max(self._width, parcel.call.limit)
-            self._seat.start()
+            self.seat.start()
             self._pending.append(parcel)
             self._dispatch()
         if parcel.call.timeout_seconds is not None:
             self._lookout.ring()
-        if not attended or self._events:
-            self._seat.call()
-
-    def attend(self, done: Callable[[], bool], seconds: float | None = None) -> None:
-        """Serves in the caller's thread until `done`, if no other thread serves; see `Seat`."""
-        self._seat.attend(done, seconds)
+        if not attended or self._to_tell:
+            self.seat.call()
 
     def withdraw(self, call: Call, *, at_once: bool) -> None:
         """Drops what is left of a call: its answers are no longer wanted.
@@ -117,16 +117,16 @@ class Supervisor:
         Args:
             at_once: Kill the workers that run it now, instead of after a second of grace.
         """
-        self._requests.append(lambda: self._withdraw(call, 0.0 if at_once else GRACE_SECONDS))
+        self._to_do.append(lambda: self._withdraw(call, 0.0 if at_once else GRACE_SECONDS))
         self._wake()
 
     def finish(self, call: Call) -> None:
         """Frees what workers hold for a call that has ended by itself."""
         shares = bool(call.regions.descriptors) or call.out is not None
         if shares or call.number == call.function_number:
-            self._requests.append(lambda: self._forget(call))
+            self._to_do.append(lambda: self._forget(call))
         if shares:
-            self._seat.start()
+            self.seat.start()
             self._wake()
 
     def stop(self, *, cancel_pending: bool = False, kill: bool = False) -> None:
@@ -143,18 +143,18 @@ class Supervisor:
             for worker in self._workers.values() if kill else ():
                 self._drop(worker.release())
                 worker.kill()
-            if not self._seat.has_thread and not self._ended:
+            if not self.seat.has_thread and not self._ended:
                 self._end()
         self._wake()
 
     def join(self) -> None:
         """Waits until all workers have ended."""
-        self._seat.join()
+        self.seat.join()
 
     def _wake(self) -> None:
         """Makes whoever serves look again, and somebody serve."""
         self._lookout.ring()
-        self._seat.call()
+        self.seat.call()
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -168,7 +168,7 @@ class Supervisor:
 
     def _later(self, function: Callable[..., None], *arguments: Any) -> None:
         """Calls `function` from the supervisor's thread, without the lock."""
-        self._events.append((function, arguments))
+        self._to_tell.append((function, arguments))
 
     def _later_deliver(self, parcel: Parcel, delivery: Delivery) -> None:
         if parcel.deliver is not None:
@@ -177,8 +177,8 @@ class Supervisor:
     def _dispatch(self) -> None:
         if self._shaken:
             self._start_over()
-        while self._requests:
-            self._requests.popleft()()
+        while self._to_do:
+            self._to_do.popleft()()
         while self._pending and (self._idle or len(self._workers) < self._width):
             parcel = self._next_parcel()
             if parcel is None:
@@ -234,11 +234,9 @@ class Supervisor:
 
     def _in_use(self) -> bool:
         """Whether anything is left to serve."""
-        if self._ended:
-            return False
-        if self._closed or self._pending or self._events or self._requests:
-            return True
-        return any(worker.parcel is not None for worker in list(self._workers.values()))
+        work = self._closed or self._pending or self._to_tell or self._to_do
+        busy = any(worker.parcel is not None for worker in list(self._workers.values()))
+        return not self._ended and bool(work or busy)
 
     def _serve_once(self, seconds: float | None) -> None:
         """Waits for something to happen and sees to it; waits and tells without the lock."""
@@ -254,8 +252,8 @@ class Supervisor:
             self._dispatch()
             busy = any(worker.parcel is not None for worker in self._workers.values())
             done = self._closed and not self._pending and not busy
-        while self._events:
-            function, arguments = self._events.popleft()
+        while self._to_tell:
+            function, arguments = self._to_tell.popleft()
             try:
                 function(*arguments)
             except Exception:  # a callback of the user's must not end the supervisor
@@ -278,7 +276,7 @@ class Supervisor:
 
     def _pause(self) -> float | None:
         """Seconds until something must be looked at; None when there is nothing."""
-        if self._events or self._requests or self._shaken:
+        if self._to_tell or self._to_do or self._shaken:
             return 0.0
         now = monotonic()
         pauses = [NO_PID_SECONDS] if self._closed else []
@@ -308,13 +306,17 @@ class Supervisor:
                 self._idle.remove(worker)
 
     def _take(self, worker: WorkerHandle, message: Message) -> None:
-        if message.kind != channel.REPLY:
+        parcel = worker.parcel
+        if message.kind not in (channel.REPLY, channel.TRIMMED):
             self._later(surroundings.show_message, message.kind, message.tag, message.parts[0])
             return
-        if worker.parcel is None or worker.parcel.tag != message.tag:
+        if parcel is None or parcel.tag != message.tag:
+            return
+        if message.kind == channel.TRIMMED:
+            self._later_deliver(parcel, Trimmed(int(message.parts[0])))
             return
         self._stillborn = 0
-        self._later_deliver(worker.parcel, message.parts)
+        self._later_deliver(parcel, message.parts)
         worker.release()
         if not worker.inbox.closed and not worker.timed_out:
             self._idle.append(worker)
@@ -326,11 +328,10 @@ class Supervisor:
             self._lose_launcher(launching)
             return
         for key, pid, status in reports:
-            worker = self._workers.get(key)
-            if worker is not None and status == STARTED:
+            if (worker := self._workers.get(key)) is not None:
                 worker.pid = pid
-            elif worker is not None:
-                self._bury(worker, status)
+                if status != STARTED:
+                    self._bury(worker, status)
 
     def _bury(self, worker: WorkerHandle, status: int) -> None:
         """Takes leave of a dead worker: its last messages first, then the batch it leaves."""
@@ -393,7 +394,7 @@ class Supervisor:
             self._workers.clear()
             self._idle.clear()
             self._lookout.close()
-            self._seat.end()
+            self.seat.end()
             launching, self._launching = self._launching, None
         if launching is not None:
             launching.close()

@@ -254,7 +254,7 @@ def capture_streams(send: Send) -> Streams:
     return streams
 
 
-_warned: dict[Any, Any] = {}
+_warned: dict[str, dict[Any, Any]] = {}
 
 
 def show_message(kind: int, tag: int, data: bytes | bytearray | memoryview) -> None:
@@ -269,7 +269,8 @@ def show_message(kind: int, tag: int, data: bytes | bytearray | memoryview) -> N
         logging.getLogger(record.name).handle(record)
     elif kind == channel.WARNED:
         message, category, filename, lineno = pickle.loads(data)
-        warnings.warn_explicit(message, category, filename, lineno, registry=_warned)
+        registry = _warned.setdefault(filename, {})
+        warnings.warn_explicit(message, category, filename, lineno, registry=registry)
 
 
 def _print(text: str, stream: Any) -> None:

@@ -8,6 +8,7 @@ import pickle
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -17,6 +18,7 @@ from shoal.tasks.envelope import (
     CELL_POSITION,
     CELL_STARTED,
     CELL_WORDS,
+    WHOLE_BATCH,
     Calling,
     Ended,
     Raised,
@@ -31,6 +33,7 @@ from shoal.tasks.processes.packing import APART_BYTES
 
 LOADING, RETURNING, LOADING_FUNCTION = -1, -2, -3
 BUDGET_SECONDS = 0.2
+IDLE_LOOKS = 10
 
 _inside = False
 
@@ -67,7 +70,7 @@ class Worker:
         self._regions: dict[int, dict[int, memoryview]] = {}
         self._outs: dict[int, Any] = {}
         self._streams = surroundings.capture_streams(self._send)
-        self._trimmer = Trimmer(cell)
+        self._trimmer = Trimmer(cell, self._send)
 
     def serve(self) -> None:
         """Handles messages until the supervisor hangs up."""
@@ -128,17 +131,17 @@ class Worker:
                 items = [pickle.loads(item) for item in items]
         except BaseException as error:  # unpickling the user's objects may raise anything
             broken = capture(error, crossing=True, kind="input")
-            self._reply(message.tag, Ended(raised={-1: broken}))
+            self._reply(message.tag, Ended(raised={WHOLE_BATCH: broken}))
             return
         message.parts.clear()
         function = self._functions[number]
         if isinstance(function, Raised):
-            self._reply(message.tag, Ended(raised={-1: function}))
+            self._reply(message.tag, Ended(raised={WHOLE_BATCH: function}))
             return
         if type(items) is not list:
             items = list(items)
         if len(items) > 1:
-            self._trimmer.watch(items)
+            self._trimmer.watch(items, message.tag)
         indices = range(start, start + len(items))
         into = self._outs.get(out)
         ended = run_batch(function, Calling(*calling), items, indices, out=into, cell=cell)
@@ -169,40 +172,50 @@ class Trimmer:
 
     Batches are sized by what earlier inputs cost. When an input costs far more, the inputs behind
     it would wait although other workers are free. After `BUDGET_SECONDS` this thread cuts the list
-    that the worker iterates behind the running item; the supervisor deals the rest out again.
+    that the worker iterates behind the running item, and tells the supervisor, which deals the
+    rest out again.
     """
 
-    def __init__(self, cell: memoryview) -> None:
+    def __init__(self, cell: memoryview, send: Callable[[int, int, list[Any]], None]) -> None:
         self._cell = cell
-        self._items: list[Any] | None = None
-        self._since = 0.0
+        self._send = send
+        self._watched: tuple[list[Any], int, float] | None = None
         self._busy = threading.Event()
-        self._started = False
+        self._thread: threading.Thread | None = None
 
-    def watch(self, items: list[Any]) -> None:
-        """Begins to watch a batch."""
-        self._since = monotonic()
-        self._items = items
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._trim, name="shoal-trimmer", daemon=True).start()
+    def watch(self, items: list[Any], tag: int) -> None:
+        """Begins to watch the items of a batch."""
+        self._watched = (items, tag, monotonic())
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._trim, name="shoal-trimmer", daemon=True)
+            self._thread.start()
         if not self._busy.is_set():
             self._busy.set()
 
     def rest(self) -> None:
         """Ends watching."""
-        self._items = None
+        self._watched = None
 
     def _trim(self) -> None:
+        idle = 0
         while True:
             self._busy.wait()
-            threading.Event().wait(BUDGET_SECONDS / 2)
-            items, since = self._items, self._since
-            now = monotonic()
-            if items is not None and now - since >= BUDGET_SECONDS:
-                del items[max(self._cell[CELL_POSITION], 0) + 1 :]
-            elif items is None and now - since > 1.0:
+            time.sleep(BUDGET_SECONDS / 2)
+            watched = self._watched
+            idle = 0 if watched is not None else idle + 1
+            if idle > IDLE_LOOKS:
                 self._busy.clear()
+            elif watched is not None and monotonic() - watched[2] >= BUDGET_SECONDS:
+                self._watched = None
+                self._cut(*watched[:2])
+
+    def _cut(self, items: list[Any], tag: int) -> None:
+        """Cuts behind the running item; what the worker may have taken up meanwhile stays its."""
+        count = len(items)
+        del items[max(self._cell[CELL_POSITION], 0) + 1 :]
+        kept = max(self._cell[CELL_POSITION] + 2, len(items))
+        if kept < count and self._cell[CELL_BATCH] == tag:
+            self._send(channel.TRIMMED, tag, [b"%d" % kept])
 
 
 def leave(status: int = 0) -> None:
