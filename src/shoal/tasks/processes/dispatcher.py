@@ -65,7 +65,7 @@ class Packer:
     def parcel(self, batch: Batch, deliver: Callable[[Delivery], None]) -> Parcel:
         """The batch, packed; raises whatever pickling an input raises."""
         items = batch.items
-        frozen = type(items) is list and any(type(item) is Frozen for item in items)
+        frozen = not self._lasting and any(type(item) is Frozen for item in items)
         if frozen:
             items = [_bytes_of(item) for item in items]
         out = 0 if self.call.out is None else self.call.number

@@ -27,6 +27,7 @@ from shoal.tasks.processes.memory import SHARED_BYTES, region_with
 APART_BYTES = 32 * 1024
 MOST_REGIONS = 64
 STACK_GLOBAL = b"\x93"
+MEMOIZE, BINGET, LONG_BINGET = b"\x94hj"
 
 
 @dataclass(slots=True)
@@ -200,7 +201,7 @@ def _pickled_plain(value: object, items: Sequence[Any]) -> bytes | None:
     """The C pickler's bytes, where they name no class or function; else None.
 
     What is pickled by name must be known to the worker under that name, and classes of scripts
-    and notebooks are not. Names are loaded by one opcode: without its byte there are none.
+    and notebooks are not.
     """
     if type(items) not in (list, tuple, range):
         return None
@@ -208,9 +209,24 @@ def _pickled_plain(value: object, items: Sequence[Any]) -> bytes | None:
         data = pickle.dumps(value, PROTOCOL, buffer_callback=_refuse)
     except Exception:  # cloudpickle may still know how
         return None
-    if STACK_GLOBAL not in data:
-        return data
-    return data if ATOMS.issuperset(map(type, items)) else None
+    if _may_load_names(data) and not ATOMS.issuperset(map(type, items)):
+        return None
+    return data
+
+
+def _may_load_names(data: bytes) -> bool:
+    """Whether a pickle may load something by name; False is certain, True is not.
+
+    Names are loaded by one opcode, STACK_GLOBAL, right after the one that puts the second name on
+    the stack: MEMOIZE of a new string, or BINGET or LONG_BINGET of one that was there before.
+    Elsewhere the same bytes are parts of numbers and texts.
+    """
+    at = data.find(STACK_GLOBAL)
+    while at >= 0:
+        if data[at - 1] == MEMOIZE or data[at - 2] == BINGET or data[at - 5] == LONG_BINGET:
+            return True
+        at = data.find(STACK_GLOBAL, at + 1)
+    return False
 
 
 def _refuse(_buffer: pickle.PickleBuffer) -> None:
