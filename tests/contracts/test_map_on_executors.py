@@ -236,6 +236,15 @@ def test_an_instance_stays_open_for_its_owner(warm, executor):
     assert executor.submit(square, 3).result(30) == 9
 
 
+def test_an_instance_is_never_wider_than_it_was_made():
+    with shoal.executor("processes", max_workers=1) as executor:
+        outcomes = list(
+            run(square, [Task((x,)) for x in range(40)], executor=executor, max_workers=4)
+        )
+        assert len({outcome.worker for outcome in outcomes}) == 1
+        assert len(executor.supervisor.pids()) == 1
+
+
 @pytest.mark.parametrize("name", [*OURS, *FOREIGN])
 def test_a_closed_instance_is_refused(name):
     closed = make_executor(name)

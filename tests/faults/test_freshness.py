@@ -1,5 +1,6 @@
 """What runs in a worker is what the parent would run now, never an older or a newer version."""
 
+import decimal
 import os
 import sys
 
@@ -193,3 +194,33 @@ def test_a_working_directory_that_is_gone_does_no_harm(here, recwarn):
         assert shoal.map(abs, [-1, -2], max_workers=2) == [1, 2]
     finally:
         os.chdir(here)
+
+
+def test_where_a_task_went_is_not_where_the_next_call_begins(here):
+    """The worker may be the same; the parent has not moved."""
+    shoal.map(lambda x: os.chdir("/"), range(2), max_workers=1)
+    assert shoal.map(lambda x: os.getcwd(), range(2), max_workers=1) == [str(here)] * 2
+
+
+def test_decimal_arithmetic_is_done_in_the_context_of_the_parent():
+    """Its precision is part of the result."""
+
+    def third(x):
+        return decimal.Decimal(x) / 3
+
+    for digits in (50, 10):
+        with decimal.localcontext() as context:
+            context.prec = digits
+            assert shoal.map(third, [1], max_workers=1) == [third(1)]
+
+
+def test_recursion_is_allowed_as_deep_as_in_the_parent():
+    def deep(x):
+        return 0 if x == 0 else 1 + deep(x - 1)
+
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + 4000)
+    try:
+        assert shoal.map(deep, [before + 1000], max_workers=1) == [before + 1000]
+    finally:
+        sys.setrecursionlimit(before)

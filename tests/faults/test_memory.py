@@ -12,6 +12,8 @@ import pytest
 
 import shoal
 from shoal.errors import WorkerDied
+from shoal.tasks import Task
+from shoal.tasks import run as run_tasks
 from tests.faults.watching import until
 
 pytestmark = pytest.mark.timeout(100)
@@ -105,16 +107,22 @@ def test_a_worker_killed_by_hand_after_that_is_not(little_memory, tmp_path):
 
     def task(mib):
         if mib:
-            grab(mib)
+            return grab(mib)
         while not gate.exists():
             time.sleep(0.002)
-        os.kill(os.getpid(), signal.SIGKILL)
+        return os.kill(os.getpid(), signal.SIGKILL)
 
-    waiting = little_memory.submit(task, 0)
-    hungry = little_memory.submit(grab, 300)
-    assert "out of memory" in str(hungry.exception(30))
+    outcomes = run_tasks(
+        task,
+        [Task((0,)), Task((300,))],
+        executor=little_memory,
+        batch_size=1,
+        worker_death_retries=0,
+    )
+    hungry = next(outcomes).error
+    assert "out of memory" in str(hungry)
     gate.touch()
-    killed = waiting.exception(30)
+    [killed] = [outcome.error for outcome in outcomes]
     assert isinstance(killed, WorkerDied)
     assert "signal 9" in str(killed)
     assert "memory" not in str(killed)
