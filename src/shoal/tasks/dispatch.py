@@ -325,7 +325,9 @@ def read_reply(
     """The answer in a worker's reply, as `dump_reply` made it."""
     try:
         ended = load_reply(data, buffers)
-    except Exception as error:  # unpickling the user's results may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # unpickling the user's results may raise anything
         return Answer(batch, unreadable=capture(error, crossing=False, kind="result"))
     if WHOLE_BATCH in ended.raised:
         return Answer(batch, unreadable=ended.raised[WHOLE_BATCH])

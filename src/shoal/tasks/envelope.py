@@ -244,7 +244,7 @@ def _pickled_exception(error: Exception) -> bytes | None:
         if len(data) > 16 * TEXT_CHARACTERS:
             return None
         pickle.loads(data)
-    except Exception:  # its own __reduce__, __init__ or attributes may raise anything
+    except BaseException:  # its own __reduce__, __init__ or attributes may raise anything
         return None
     return data
 
@@ -283,7 +283,9 @@ def revive(raised: Raised) -> Exception | None:
         return None
     try:
         error = pickle.loads(raised.pickled)
-    except Exception:  # what loaded in the worker may still not load here
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # what loaded in the worker may still not load here
         return None
     return error if isinstance(error, Exception) else None
 

@@ -148,17 +148,15 @@ def dispatcher_for(
         check_name(chosen)
     ours = chosen == "processes" or isinstance(chosen, ProcessExecutor)
     if ours and not inside_worker():
-        supervisor = (
-            chosen.supervisor
-            if isinstance(chosen, ProcessExecutor)
-            else shared_supervisor(threads_per_task)
-        )
-        widest = chosen.max_workers if isinstance(chosen, ProcessExecutor) else available_cores()
+        supervisor, workers = shared_supervisor(threads_per_task), max_workers or available_cores()
+        if isinstance(chosen, ProcessExecutor):
+            supervisor = chosen.supervisor
+            workers = min(max_workers or chosen.max_workers, chosen.max_workers)
         return ProcessDispatcher(
             supervisor,
             function,
             calling,
-            workers=max_workers or widest,
+            workers=workers,
             timeout_seconds=timeout_seconds,
             inputs=inputs,
             out=out,

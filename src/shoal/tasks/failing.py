@@ -105,7 +105,11 @@ class Blame:
 
     def arguments(self, item: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The arguments of the call that an item stands for."""
-        [item] = thawed([item])
+        try:
+            [item] = thawed([item])
+        except Exception as error:  # unpickling the user's input may raise anything
+            text = f"<input that cannot be unpickled: {type(error).__name__}: {text_of(error)}>"
+            return (text,), {}
         if self.calling.style == "one":
             return (item,), {}
         if self.calling.style == "star":

@@ -54,12 +54,12 @@ def _end_all() -> None:
     supervisors = [supervisor for supervisor in _living if supervisor.ours]
     try:
         for supervisor in supervisors:
-            supervisor.stop(kill=interrupted)
+            supervisor.stop(kill=interrupted, quiet=interrupted)
         for supervisor in supervisors:
             supervisor.join()
     except KeyboardInterrupt:
         for supervisor in supervisors:
-            supervisor.stop(kill=True)
+            supervisor.stop(kill=True, quiet=True)
 
 
 class ProcessExecutor(Executor):
@@ -139,6 +139,12 @@ class ProcessExecutor(Executor):
         self.supervisor.stop(cancel_pending=cancel_futures)
         if wait:
             self.supervisor.join()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Shuts down; after Ctrl-C without waiting for what runs, which is killed."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.supervisor.stop(kill=True)
+        self.shutdown()
 
 
 def _call_chunk(

@@ -17,13 +17,14 @@ from shoal.tasks.processes import channel
 from shoal.tasks.processes.channel import Inbox, Outbox
 from shoal.tasks.processes.launcher import kill_group
 from shoal.tasks.processes.launching import Launching
-from shoal.tasks.processes.limits import out_of_memory_kills
+from shoal.tasks.processes.limits import new_out_of_memory_kills
 from shoal.tasks.processes.memory import map_words, new_region
 from shoal.tasks.processes.packing import Packed
 from shoal.tasks.processes.parcels import Call, Lost, Parcel
 
 TRACE_BYTES = 64 * 1024
 NOT_BEGUN_SECONDS = 0.05
+GRACE_SECONDS = 1.0
 
 
 class WorkerHandle:
@@ -49,8 +50,10 @@ class WorkerHandle:
         self._functions: set[int] = set()
         self._regions: set[tuple[int, int]] = set()
         self._outs: set[int] = set()
-        self._context = b""
-        self._out_of_memory_before = out_of_memory_kills()
+        self._context: tuple[bytes, ...] = ()
+        self._given = 0
+        self._tried = False
+        new_out_of_memory_kills()
         self.end, theirs = channel.pair()
         self.end.setblocking(False)
         cell = new_region(CELL_WORDS * 8, "cell")
@@ -64,10 +67,11 @@ class WorkerHandle:
         """Queues a parcel and whatever of its call the worker does not have yet."""
         call = parcel.call
         self.parcel = parcel
+        self._given = monotonic_ns()
         call.running += 1
         if self._context != call.context:
             self._context = call.context
-            self.outbox.add(channel.CONTEXT, 0, [call.context])
+            self.outbox.add(channel.CONTEXT, 0, call.context)
         number = call.function_number
         if number not in self._functions:
             self._functions.add(number)
@@ -105,6 +109,7 @@ class WorkerHandle:
 
     def release(self) -> Parcel | None:
         """Takes back the parcel, which has ended one way or the other."""
+        self._tried = self._tried or self.begun
         parcel, self.parcel = self.parcel, None
         self.kill_at = None
         if parcel is not None:
@@ -129,14 +134,20 @@ class WorkerHandle:
         return max(limit - (monotonic_ns() - started) * 1e-9, 0.001)
 
     def overdue(self) -> bool:
-        """Whether the item it runs has had its time."""
-        if self.parcel is None or self.timed_out or self.pid is None or not self.begun:
+        """Whether the item it runs has had its time, or the worker does not even begin."""
+        if self.parcel is None or self.timed_out or self.pid is None:
             return False
         limit = self.parcel.call.timeout_seconds
         started = self._cell[CELL_STARTED]
-        if limit is None or started == 0 or self._cell[CELL_POSITION] < 0:
+        if limit is None:
             return False
-        late = (monotonic_ns() - started) * 1e-9 > limit
+        if not self.begun:
+            return self._tried and monotonic_ns() - self._given > (limit + GRACE_SECONDS) * 1e9
+        if started == 0:
+            return False
+        if self._cell[CELL_POSITION] < 0:  # inputs that are unpickled, or results pickled
+            limit += GRACE_SECONDS
+        late = monotonic_ns() - started > limit * 1e9
         return late and self._cell[CELL_STARTED] == started
 
     def kill(self) -> None:
@@ -147,13 +158,13 @@ class WorkerHandle:
     def obituary(self, status: int) -> Lost:
         """What is known of its death, from the wait status."""
         code = os.waitstatus_to_exitcode(status)
-        more_kills = out_of_memory_kills() > self._out_of_memory_before
+        killed_for_memory = new_out_of_memory_kills() > 0 and code == -9
         return Lost(
             position=self._cell[CELL_POSITION],
             signal=-code if code < 0 else None,
             exit_code=code if code >= 0 else None,
             timed_out=self.timed_out,
-            out_of_memory=code == -9 and not self.timed_out and more_kills,
+            out_of_memory=killed_for_memory and not self.timed_out,
             trace=os.pread(self._trace, TRACE_BYTES, 0).decode("utf-8", "replace"),
             pid=self.pid or 0,
         )

@@ -41,6 +41,7 @@ def main(control: socket.socket, *, parent: int, argv: list[str], preload: list[
         argv: Its command line, for workers that look at ``sys.argv``.
         preload: Modules to import once instead of in every worker; only such as start no threads.
     """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     sys.argv[:] = argv
     for name in preload:
         with contextlib.suppress(Exception):  # a module that fails here fails in the worker too

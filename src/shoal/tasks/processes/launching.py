@@ -15,16 +15,20 @@ from shoal.tasks.processes.limits import thread_environment
 
 # What to do arrives through the control socket: a command line has a limit, and is public.
 _PROGRAM = """
-import pickle, socket, sys
+import sys
+sys.path[:] = filter(None, sys.path)
+import pickle, socket
 control = socket.socket(fileno=int(sys.argv[1]))
-with control.makefile("rb", buffering=0) as stream:
-    told = b""
-    size = int(stream.readline())
-    while len(told) < size:
-        told += stream.read(size - len(told))
+told, size = b"", int.from_bytes(control.recv(8, socket.MSG_WAITALL), "little")
+while len(told) < size:
+    part = control.recv(size - len(told))
+    if not part:
+        sys.exit()
+    told += part
+if not told:
+    sys.exit()
 told = pickle.loads(told)
 sys.path[:] = told.pop("path")
-from shoal.tasks.processes import surroundings
 from shoal.tasks.processes.launcher import main
 main(control, **told)
 """
@@ -55,7 +59,7 @@ class Launching:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            self.control.sendall(b"%d\n" % len(told) + told)
+            self.control.sendall(len(told).to_bytes(8, "little") + told)
         except OSError:
             self.control.close()
             raise

@@ -107,3 +107,13 @@ def out_of_memory_kills() -> int:
     except OSError:
         return 0
     return int(found[1]) if found else 0
+
+
+_counted = 0
+
+
+def new_out_of_memory_kills() -> int:
+    """How many such kills there were since this was last asked: each explains one death only."""
+    global _counted
+    before, _counted = _counted, out_of_memory_kills()
+    return _counted - before

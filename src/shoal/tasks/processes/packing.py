@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import pickle
 import sys
@@ -139,7 +141,23 @@ def pack(
         return False
 
     with _by_value(changed):
-        return Packed(cloudpickle.dumps(value, PROTOCOL, buffer_callback=keep_apart), buffers)
+        stream = io.BytesIO()
+        _Pickler(stream, PROTOCOL, buffer_callback=keep_apart).dump(value)
+        return Packed(stream.getvalue(), buffers)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle's, which also sends functions with a cache that no worker can import."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """As `pickle.Pickler.reducer_override`; such a function arrives with an empty cache."""
+        if isinstance(obj, functools._lru_cache_wrapper) and not importable(obj):  # noqa: SLF001
+            return _cached_again, (obj.__wrapped__, obj.cache_parameters())
+        return super().reducer_override(obj)
+
+
+def _cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
 
 
 _registering = threading.Lock()
@@ -304,7 +322,27 @@ def changed_modules() -> list[str]:
             path = getattr(sys.modules.get(name), "__file__", None)
             if isinstance(path, str) and path.endswith(".py") and _written_by_user(name, path):
                 _users[name] = path
-    return [name for name, path in _users.items() if _changed(path)]
+    changed = [name for name, path in _users.items() if _changed(path)]
+    return _with_importers(changed) if changed else []
+
+
+def _with_importers(changed: list[str]) -> list[str]:
+    """The modules and those of the user's that have imported from them, however indirectly."""
+    known = set(changed)
+    while True:
+        more = {name for name in set(_users) - known if _imports_from(name, known)}
+        if not more:
+            return sorted(known)
+        known |= more
+
+
+def _imports_from(name: str, known: set[str]) -> bool:
+    values = list(vars(sys.modules[name]).values()) if name in sys.modules else []
+    return any(
+        (value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None))
+        in known
+        for value in values
+    )
 
 
 def _written_by_user(name: str, path: str) -> bool:
@@ -319,6 +357,7 @@ def _written_by_user(name: str, path: str) -> bool:
 
 def _changed(path: str) -> bool:
     try:
-        return os.stat(path).st_mtime > _STARTED
+        status = os.stat(path)
+        return max(status.st_mtime, status.st_ctime) > _STARTED
     except OSError:
         return True

@@ -31,7 +31,7 @@ class Call:
     function: Packed
     function_number: int
     limit: int
-    context: bytes
+    context: tuple[bytes, ...]
     timeout_seconds: float | None = None
     regions: Regions = field(default_factory=Regions)
     out: tuple[Any, int] | None = None

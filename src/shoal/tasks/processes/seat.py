@@ -27,7 +27,8 @@ class Seat:
         """
         self._serve_once = serve_once
         self._in_use = in_use
-        self._taken = threading.RLock()  # a callback may wait for an answer, and serve meanwhile
+        self._sitting: dict[int, bool] = {}  # the thread in the seat, by its number; or nobody
+        self._choosing = threading.Lock()
         self._calls: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -60,29 +61,39 @@ class Seat:
     def attend(self, done: Callable[[], bool], seconds: float | None = None) -> None:
         """Serves in the caller's thread until `done`; returns at once if another thread serves.
 
+        A callback that is served may wait for an answer too, and then serves in its turn.
+
         Args:
             seconds: Return after this time at the latest; None: no limit.
         """
         end = None if seconds is None else monotonic() + seconds
-        if not self._taken.acquire(blocking=False):
+
+        def over() -> bool:
+            return done() or (end is not None and monotonic() >= end)
+
+        me = threading.get_ident()
+        if me in self._sitting:
+            self._serve_until(over, end)
             return
         try:
-            while not done() and self._in_use() and (end is None or monotonic() < end):
-                self._serve_once(None if end is None else max(end - monotonic(), 0.0))
+            if self._sit_down(me):
+                self._serve_until(over, end)
         finally:
-            self._leave()
+            self._sitting.pop(me, None)  # one step: Ctrl-C cannot come between
+            if self._in_use():
+                self.call()  # whoever found the seat taken counts on being served
 
-    def _leave(self) -> None:
-        """Frees the seat; whoever found it taken meanwhile counts on being served."""
-        self._taken.release()
-        if self._in_use():
-            self.call()
+    def _sit_down(self, me: int) -> bool:
+        with self._choosing:
+            if self._sitting:
+                return False
+            self._sitting[me] = True
+            return True
+
+    def _serve_until(self, over: Callable[[], bool], end: float | None) -> None:
+        while not over() and self._in_use():
+            self._serve_once(None if end is None else max(end - monotonic(), 0.0))
 
     def _stand_by(self) -> None:
         while self._calls.get():
-            if self._taken.acquire(blocking=False):
-                try:
-                    while self._in_use():
-                        self._serve_once(None)
-                finally:
-                    self._leave()
+            self.attend(lambda: False)

@@ -9,7 +9,6 @@ that a death is never a riddle.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 from collections import deque
@@ -25,10 +24,9 @@ from shoal.tasks.processes.launcher import STARTED
 from shoal.tasks.processes.launching import Launching
 from shoal.tasks.processes.lookout import READABLE, WRITABLE, Lookout
 from shoal.tasks.processes.packing import Packed
-from shoal.tasks.processes.parcels import Call, Delivery, Parcel, Trimmed, numbers
+from shoal.tasks.processes.parcels import Call, Parcel, Trimmed, numbers
 from shoal.tasks.processes.seat import Seat
-
-_log = logging.getLogger(__name__)
+from shoal.tasks.processes.telling import Telling
 
 GRACE_SECONDS = 1.0
 NO_PID_SECONDS = 0.02
@@ -60,7 +58,7 @@ class Supervisor:
         self._stillborn = 0
         self._closed = self._ended = False
         self._to_do: deque[Callable[[], None]] = deque()
-        self._to_tell: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._telling = Telling()
 
     @property
     def ours(self) -> bool:
@@ -108,7 +106,7 @@ class Supervisor:
             self._dispatch()
         if parcel.call.timeout_seconds is not None:
             self._lookout.ring()
-        if not attended or self._to_tell:
+        if not attended or self._telling:
             self.seat.call()
 
     def withdraw(self, call: Call, *, at_once: bool) -> None:
@@ -129,12 +127,15 @@ class Supervisor:
             self.seat.start()
             self._wake()
 
-    def stop(self, *, cancel_pending: bool = False, kill: bool = False) -> None:
+    def stop(
+        self, *, cancel_pending: bool = False, kill: bool = False, quiet: bool = False
+    ) -> None:
         """Takes no more work; ends the workers when theirs is done. May be repeated.
 
         Args:
             cancel_pending: Drop what has not begun.
             kill: Give up what runs, too.
+            quiet: Tell nobody who waits for it.
         """
         with self._lock:
             self._closed = True
@@ -143,6 +144,8 @@ class Supervisor:
             for worker in self._workers.values() if kill else ():
                 self._drop(worker.release())
                 worker.kill()
+            if quiet:
+                self._telling.clear()
             if not self.seat.has_thread and not self._ended:
                 self._end()
         self._wake()
@@ -166,14 +169,6 @@ class Supervisor:
                 self._shaken = True
                 raise
 
-    def _later(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Calls `function` from the supervisor's thread, without the lock."""
-        self._to_tell.append((function, arguments))
-
-    def _later_deliver(self, parcel: Parcel, delivery: Delivery) -> None:
-        if parcel.deliver is not None:
-            self._later(parcel.deliver, delivery)
-
     def _dispatch(self) -> None:
         if self._shaken:
             self._start_over()
@@ -191,7 +186,7 @@ class Supervisor:
                 worker = self._idle.pop() if self._idle else self._hire()
             except OSError as error:
                 self._pending.remove(parcel)
-                self._later_deliver(parcel, ExecutorBroken(f"no worker can be started: {error}"))
+                self._telling.deliver(parcel, ExecutorBroken(f"no worker can be started: {error}"))
                 continue
             worker.give(parcel)
             self._pending.remove(parcel)
@@ -234,7 +229,7 @@ class Supervisor:
 
     def _in_use(self) -> bool:
         """Whether anything is left to serve."""
-        work = self._closed or self._pending or self._to_tell or self._to_do
+        work = self._closed or self._pending or self._telling or self._to_do
         busy = any(worker.parcel is not None for worker in list(self._workers.values()))
         return not self._ended and bool(work or busy)
 
@@ -250,16 +245,11 @@ class Supervisor:
                 self._handle(source, mask)
             self._kill_those_due()
             self._dispatch()
-            busy = any(worker.parcel is not None for worker in self._workers.values())
-            done = self._closed and not self._pending and not busy
-        while self._to_tell:
-            function, arguments = self._to_tell.popleft()
-            try:
-                function(*arguments)
-            except Exception:  # a callback of the user's must not end the supervisor
-                _log.exception("an exception in a callback was ignored")
-        if done and not self._pending:
-            self._end()
+        self._telling.tell()
+        with self._lock:
+            busy = self._telling or any(worker.parcel for worker in self._workers.values())
+            if self._closed and not self._pending and not busy and not self._ended:
+                self._end()
 
     def _start_over(self) -> None:
         """After Ctrl-C struck in the middle of our own work: new workers, the same parcels."""
@@ -276,7 +266,7 @@ class Supervisor:
 
     def _pause(self) -> float | None:
         """Seconds until something must be looked at; None when there is nothing."""
-        if self._to_tell or self._to_do or self._shaken:
+        if self._telling or self._to_do or self._shaken:
             return 0.0
         now = monotonic()
         pauses = [NO_PID_SECONDS] if self._closed else []
@@ -308,15 +298,17 @@ class Supervisor:
     def _take(self, worker: WorkerHandle, message: Message) -> None:
         parcel = worker.parcel
         if message.kind not in (channel.REPLY, channel.TRIMMED):
-            self._later(surroundings.show_message, message.kind, message.tag, message.parts[0])
+            self._telling.add(
+                surroundings.show_message, message.kind, message.tag, message.parts[0]
+            )
             return
         if parcel is None or parcel.tag != message.tag:
             return
         if message.kind == channel.TRIMMED:
-            self._later_deliver(parcel, Trimmed(int(message.parts[0])))
+            self._telling.deliver(parcel, Trimmed(int(message.parts[0])))
             return
         self._stillborn = 0
-        self._later_deliver(parcel, message.parts)
+        self._telling.deliver(parcel, message.parts)
         worker.release()
         if not worker.inbox.closed and not worker.timed_out:
             self._idle.append(worker)
@@ -345,7 +337,7 @@ class Supervisor:
         begun = worker.begun or worker.timed_out
         parcel = worker.release()
         if parcel is not None and begun:
-            self._later_deliver(parcel, worker.obituary(status))
+            self._telling.deliver(parcel, worker.obituary(status))
         elif parcel is not None and parcel.deliver is not None:
             self._put_back(parcel)
         worker.close()
@@ -358,7 +350,7 @@ class Supervisor:
             return
         self._stillborn = 0
         text = f"{STILLBORN_LIMIT} workers in a row ended before they could begin"
-        self._later_deliver(parcel, ExecutorBroken(text))
+        self._telling.deliver(parcel, ExecutorBroken(text))
 
     def _lose_launcher(self, launching: Launching) -> None:
         """The launcher died: so do its workers. The next one is started when it is needed."""
@@ -376,14 +368,14 @@ class Supervisor:
                 worker.kill_at = None
                 worker.kill()
             elif worker.overdue():
-                worker.timed_out = True
+                worker.timed_out = worker.begun
                 worker.kill()
 
     def _drop(self, parcel: Parcel | None) -> None:
         if parcel is not None and parcel.cancel is not None:
-            self._later(parcel.cancel)
+            self._telling.add(parcel.cancel)
         elif parcel is not None:
-            self._later_deliver(parcel, ExecutorClosed("the executor was shut down under a task"))
+            self._telling.deliver(parcel, ExecutorClosed("the executor was shut down under a task"))
 
     def _end(self) -> None:
         """Closes everything, as the last act of the supervisor's thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import logging
@@ -31,20 +32,23 @@ class Surroundings:
         directory: The working directory.
         path: ``sys.path``.
         environment: Environment variables, except those that set numbers of threads.
-        filters: ``warnings.filters``: a warning that is an error in the loop is one in a worker;
-            None where they cannot be sent.
+        filters: ``warnings.filters``: a warning that is an error in the loop is one in a worker.
         levels: Name and level of each logger that has a level of its own; the root is ``""``.
         disabled: The level up to which all logging is disabled.
         numpy_errors: ``numpy.geterr()`` as items, empty where numpy is not loaded.
+        decimal: The context of `decimal`, None where that is not loaded.
+        recursion_limit: ``sys.getrecursionlimit()``.
     """
 
     directory: str
     path: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
-    filters: tuple[Any, ...] | None
+    filters: tuple[Any, ...]
     levels: tuple[tuple[str, int], ...]
     disabled: int
     numpy_errors: tuple[tuple[str, str], ...]
+    decimal: Any
+    recursion_limit: int
 
 
 def current() -> Surroundings:
@@ -55,7 +59,7 @@ def current() -> Surroundings:
 
 def _glance() -> tuple[Any, ...]:
     """All that `Surroundings` holds, read fast: this is done at every call."""
-    numpy = sys.modules.get("numpy")
+    numpy, decimal = sys.modules.get("numpy"), sys.modules.get("decimal")
     levels = [
         (name, logger.level)
         for name, logger in list(logging.root.manager.loggerDict.items())
@@ -70,6 +74,8 @@ def _glance() -> tuple[Any, ...]:
         (("", logging.root.level), *levels),
         logging.root.manager.disable,
         () if numpy is None else tuple(numpy.geterr().items()),
+        None if decimal is None else _DecimalContext(decimal.getcontext()),
+        sys.getrecursionlimit(),
     )
 
 
@@ -84,47 +90,77 @@ def _directory() -> str:
         return ""
 
 
-_last: tuple[Any, bytes] = ((), b"")
+class _DecimalContext:
+    """A copy of a decimal context that can be compared."""
+
+    def __init__(self, context: Any) -> None:
+        self.context = context.copy()
+        self.context.clear_flags()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _DecimalContext) and repr(self.context) == repr(other.context)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-def packed_current() -> bytes:
-    """The surroundings of this process as bytes for a worker; the same bytes while unchanged."""
+_last: tuple[Any, tuple[bytes, ...]] = ((), ())
+
+
+def packed_current() -> tuple[bytes, ...]:
+    """The surroundings of this process as parts for a worker; the same object while unchanged.
+
+    The filters have a part of their own: what they name may be found on the path of the others.
+    """
     global _last
     glance = _glance()
     if glance != _last[0]:
-        _last = (glance, _pack(current()))
+        now = current()
+        filters = _pickled(now.filters) or _pickled(())
+        _last = (glance, (_pickled(replace(now, filters=())), filters))
     return _last[1]
 
 
-def _pack(surroundings: Surroundings) -> bytes:
+def _pickled(value: Any) -> bytes:
     try:
-        data: bytes = cloudpickle.dumps(surroundings, protocol=5)
+        data: bytes = cloudpickle.dumps(value, protocol=5)
     except Exception:  # a filter may name a warning class that cannot be pickled
-        plain = replace(surroundings, filters=None)
-        data = cloudpickle.dumps(plain, protocol=5)
+        return b""
     return data
 
 
-def apply(surroundings: Surroundings) -> None:
+def apply(parts: list[Any]) -> Surroundings:
     """Makes them this process's own; what is impossible here, such as a lost directory, is left."""
-    if surroundings.directory:
-        try:
-            os.chdir(surroundings.directory)
-        except OSError as error:
-            warnings.warn(f"a worker cannot enter the working directory: {error}", stacklevel=1)
+    surroundings: Surroundings = pickle.loads(parts[0])
+    return_to(surroundings.directory)
     if tuple(sys.path) != surroundings.path:
         sys.path[:] = surroundings.path
         importlib.invalidate_caches()
     _apply_environment(dict(surroundings.environment))
-    if surroundings.filters is not None:
+    with contextlib.suppress(Exception):  # what a filter names may not exist here
+        filters = pickle.loads(parts[1])
         warnings.resetwarnings()
-        warnings.filters[:] = surroundings.filters  # type: ignore[index]
+        warnings.filters[:] = filters  # type: ignore[index]
     _apply_levels(dict(surroundings.levels))
     logging.disable(surroundings.disabled)
     if surroundings.numpy_errors:
         import numpy as np
 
         np.seterr(**dict(surroundings.numpy_errors))  # type: ignore[arg-type]
+    if surroundings.decimal is not None:
+        import decimal
+
+        decimal.setcontext(surroundings.decimal.context)
+    sys.setrecursionlimit(surroundings.recursion_limit)
+    return surroundings
+
+
+def return_to(directory: str) -> None:
+    """Enters the directory, if it is known and another one than this; where it is lost, stays."""
+    if directory and _directory() != directory:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            warnings.warn(f"a worker cannot enter the working directory: {error}", stacklevel=1)
 
 
 def _apply_levels(levels: dict[str, int]) -> None:

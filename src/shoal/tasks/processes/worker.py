@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import Any
 
 from shoal.tasks.envelope import (
@@ -63,12 +63,14 @@ class Worker:
 
     def __init__(self, end: socket.socket, cell: memoryview) -> None:
         self._end = end
+        self._pid = os.getpid()
         self._cell = cell
         self._inbox = channel.Inbox(with_descriptors=True)
         self._sending = threading.Lock()
         self._functions: dict[int, Callable[..., Any] | Raised] = {}
         self._regions: dict[int, dict[int, memoryview]] = {}
         self._outs: dict[int, Any] = {}
+        self._surroundings: surroundings.Surroundings | None = None
         self._streams = surroundings.capture_streams(self._send)
         self._trimmer = Trimmer(cell, self._send)
 
@@ -85,7 +87,7 @@ class Worker:
         elif message.kind == channel.FUNCTION:
             self._functions[message.tag] = self._load_function(message)
         elif message.kind == channel.CONTEXT:
-            surroundings.apply(pickle.loads(message.parts[0]))
+            self._surroundings = surroundings.apply(message.parts)
         elif message.kind == channel.OUT:
             self._outs[message.tag] = _mapped_out(message)
         elif message.kind == channel.FORGET:
@@ -94,6 +96,8 @@ class Worker:
             self._regions.pop(message.tag, None)
 
     def _send(self, kind: int, tag: int, parts: list[Any]) -> None:
+        if os.getpid() != self._pid:
+            leave()  # a child that a task has forked must not speak for its parent
         with self._sending:
             channel.send(self._end, kind, tag, parts)
 
@@ -122,7 +126,7 @@ class Worker:
 
     def _run(self, message: Message) -> None:
         cell = self._cell
-        cell[CELL_STARTED] = 0
+        cell[CELL_STARTED] = monotonic_ns()
         cell[CELL_POSITION] = LOADING
         cell[CELL_BATCH] = message.tag
         try:
@@ -140,12 +144,15 @@ class Worker:
             return
         if type(items) is not list:
             items = list(items)
+        if self._surroundings is not None:
+            surroundings.return_to(self._surroundings.directory)
         if len(items) > 1:
             self._trimmer.watch(items, message.tag)
         indices = range(start, start + len(items))
         into = self._outs.get(out)
         ended = run_batch(function, Calling(*calling), items, indices, out=into, cell=cell)
         self._trimmer.rest()
+        cell[CELL_STARTED] = monotonic_ns()
         cell[CELL_POSITION] = RETURNING
         self._reply(message.tag, ended)
 
