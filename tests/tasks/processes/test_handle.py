@@ -44,7 +44,7 @@ def handle(recorder):
 
 def call(**options):
     return Call(
-        **{"function": Packed(b"f"), "function_number": 5, "limit": 1, "context": b"c"} | options
+        **{"function": Packed(b"f"), "function_number": 5, "limit": 1, "context": (b"c",)} | options
     )
 
 
@@ -86,7 +86,7 @@ def test_a_changed_context_is_sent_before_the_batch(handle, recorder):
     handle.give(parcel(call()))
     sent(handle, recorder)
     handle.release()
-    changed = parcel(call(context=b"other"))
+    changed = parcel(call(context=(b"other",)))
     handle.give(changed)
     assert sent(handle, recorder) == [(channel.CONTEXT, 0), (channel.BATCH, changed.tag)]
 
@@ -172,9 +172,14 @@ def test_an_item_is_overdue_when_it_alone_has_run_too_long(timed):
     assert timed(1.1).overdue()
 
 
-def test_loading_and_returning_are_never_overdue(timed):
-    for position in (-1, -2, -3):
-        assert not timed(100, position).overdue()
+@pytest.mark.parametrize("position", [-1, -2])
+def test_loading_and_returning_get_a_second_more_than_an_item(timed, position):
+    assert not timed(1.5, position).overdue()
+    assert timed(100, position).overdue()
+
+
+def test_loading_a_function_is_never_overdue(timed):
+    assert not timed(100, -3).overdue()
 
 
 def test_what_was_stopped_already_is_not_overdue_again(timed):
@@ -212,7 +217,7 @@ def test_an_obituary_tells_signal_or_status_position_and_trace(
 
 
 def test_a_worker_stopped_for_its_time_did_not_run_out_of_memory(handle, monkeypatch):
-    monkeypatch.setattr(handle, "_out_of_memory_before", -1)
+    monkeypatch.setattr("shoal.tasks.processes.handle.new_out_of_memory_kills", lambda: 1)
     assert handle.obituary(signal.SIGKILL).out_of_memory
     assert not handle.obituary(signal.SIGSEGV).out_of_memory
     handle.timed_out = True

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 
 import cloudpickle
 import numpy as np
@@ -313,8 +314,11 @@ def test_a_function_whose_pickling_raises_anything_is_function_not_sent(regions)
 # Modules that changed.
 
 
-def test_a_module_as_old_as_the_process_is_not_changed(module):
-    made, _ = module("settled_module", "def f(x): return x + 1", changed=False)
+def test_a_module_older_than_the_process_is_not_changed(tmp_path, monkeypatch):
+    (tmp_path / "settled_module.py").write_text("def f(x): return x + 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(packing, "_STARTED", time.time() + 60)
+    made = importlib.import_module("settled_module")
     assert "settled_module" not in changed_modules()
     _, by_reference = pack_function(made.f, Regions(), changed_modules())
     assert by_reference

@@ -53,7 +53,7 @@ class Packer:
             function=packed,
             function_number=number,
             limit=limit,
-            context=surroundings.packed_current(),
+            context=surroundings.packed_current(self._changed),
             timeout_seconds=timeout_seconds,
             regions=regions,
             number=next(numbers) if by_reference else number,

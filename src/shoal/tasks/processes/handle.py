@@ -21,6 +21,7 @@ from shoal.tasks.processes.limits import new_out_of_memory_kills
 from shoal.tasks.processes.memory import map_words, new_region
 from shoal.tasks.processes.packing import Packed
 from shoal.tasks.processes.parcels import Call, Lost, Parcel
+from shoal.tasks.processes.worker import LOADING_FUNCTION
 
 TRACE_BYTES = 64 * 1024
 NOT_BEGUN_SECONDS = 0.05
@@ -143,9 +144,10 @@ class WorkerHandle:
             return False
         if not self.begun:
             return self._tried and monotonic_ns() - self._given > (limit + GRACE_SECONDS) * 1e9
-        if started == 0:
+        position = self._cell[CELL_POSITION]
+        if started == 0 or position == LOADING_FUNCTION:
             return False
-        if self._cell[CELL_POSITION] < 0:  # inputs that are unpickled, or results pickled
+        if position < 0:  # inputs that are unpickled, or results pickled
             limit += GRACE_SECONDS
         late = monotonic_ns() - started > limit * 1e9
         return late and self._cell[CELL_STARTED] == started

@@ -19,7 +19,7 @@ import sys
 sys.path[:] = filter(None, sys.path)
 import pickle, socket
 control = socket.socket(fileno=int(sys.argv[1]))
-told, size = b"", int.from_bytes(control.recv(8, socket.MSG_WAITALL), "little")
+told, size = bytearray(), int.from_bytes(control.recv(8, socket.MSG_WAITALL), "little")
 while len(told) < size:
     part = control.recv(size - len(told))
     if not part:
@@ -60,7 +60,7 @@ class Launching:
                 start_new_session=True,
             )
             self.control.sendall(len(told).to_bytes(8, "little") + told)
-        except OSError:
+        except BaseException:  # Ctrl-C included: half an instruction is none
             self.control.close()
             raise
         finally:

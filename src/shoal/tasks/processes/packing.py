@@ -140,7 +140,7 @@ def pack(
         buffers.append(raw if region is None else region)
         return False
 
-    with _by_value(changed):
+    with by_value(changed):
         stream = io.BytesIO()
         _Pickler(stream, PROTOCOL, buffer_callback=keep_apart).dump(value)
         return Packed(stream.getvalue(), buffers)
@@ -165,7 +165,7 @@ _registered: Counter[str] = Counter()
 
 
 @contextmanager
-def _by_value(names: Sequence[str]) -> Iterator[None]:
+def by_value(names: Sequence[str]) -> Iterator[None]:
     """Has cloudpickle send these modules by value, besides those that the user has registered."""
     mine = [_register(sys.modules[name]) for name in names if name in sys.modules]
     try:

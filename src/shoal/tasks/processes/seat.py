@@ -75,12 +75,14 @@ class Seat:
         if me in self._sitting:
             self._serve_until(over, end)
             return
+        sat = False
         try:
-            if self._sit_down(me):
+            sat = self._sit_down(me)
+            if sat:
                 self._serve_until(over, end)
         finally:
             self._sitting.pop(me, None)  # one step: Ctrl-C cannot come between
-            if self._in_use():
+            if sat and self._in_use():
                 self.call()  # whoever found the seat taken counts on being served
 
     def _sit_down(self, me: int) -> bool:

@@ -11,7 +11,7 @@ import pickle
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ import cloudpickle
 
 from shoal.tasks.processes import channel
 from shoal.tasks.processes.limits import THREAD_VARIABLES
+from shoal.tasks.processes.packing import by_value
 
 Send = Callable[[int, int, list[Any]], None]
 STDOUT, STDERR = 1, 2
@@ -106,16 +107,20 @@ class _DecimalContext:
 _last: tuple[Any, tuple[bytes, ...]] = ((), ())
 
 
-def packed_current() -> tuple[bytes, ...]:
+def packed_current(changed: Sequence[str] = ()) -> tuple[bytes, ...]:
     """The surroundings of this process as parts for a worker; the same object while unchanged.
 
     The filters have a part of their own: what they name may be found on the path of the others.
+
+    Args:
+        changed: Modules whose classes are sent by value, as with the function.
     """
     global _last
-    glance = _glance()
+    glance = (*_glance(), changed)
     if glance != _last[0]:
         now = current()
-        filters = _pickled(now.filters) or _pickled(())
+        with by_value(changed):
+            filters = _pickled(now.filters) or _pickled(())
         _last = (glance, (_pickled(replace(now, filters=())), filters))
     return _last[1]
 
