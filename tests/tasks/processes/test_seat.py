@@ -25,7 +25,7 @@ class Work:
             self.left += pieces
             self.changed.notify_all()
 
-    def _serve_once(self, seconds):
+    def _serve_once(self, seconds, *, awake):
         with self.changed:
             self.serving += 1
             self.most_serving = max(self.most_serving, self.serving)
@@ -85,7 +85,7 @@ def test_nothing_to_wait_for_returns_at_once(work):
 def test_waiting_ends_with_its_time(work):
     work.left.append(lambda: None)
     begun = monotonic()
-    blocked = Seat(lambda seconds: threading.Event().wait(seconds), lambda: True)
+    blocked = Seat(lambda seconds, *, awake: threading.Event().wait(seconds), lambda: True)
     blocked.attend(lambda: False, 0.05)
     assert monotonic() - begun >= 0.05
 

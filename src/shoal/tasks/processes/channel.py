@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 CONTEXT, FUNCTION, OUT, BATCH, FORGET = range(5)
@@ -26,6 +27,7 @@ JOINED_BYTES = 32 * 1024
 READ_BYTES = 64 * 1024
 MOST_BUFFERS = 500
 SOCKET_BYTES = 1 << 20
+AWAKE_SECONDS = 100e-6
 
 Buffer = bytes | bytearray | memoryview
 
@@ -155,10 +157,18 @@ class Inbox:
         self._descriptors: deque[int] = deque()
 
     def wait(self, end: socket.socket) -> list[Message]:
-        """The next messages, at least one, from a blocking socket; none when it is closed."""
+        """The next messages, at least one, from a blocking socket; none when it is closed.
+
+        For a short time it looks without sleeping: to be woken can take longer than the work.
+        """
         messages: list[Message] = []
+        awake_until = perf_counter() + AWAKE_SECONDS
         while not messages and not self.closed:
-            self._read_once(end)
+            awake = perf_counter() < awake_until
+            try:
+                self._read_once(end, socket.MSG_DONTWAIT if awake else 0)
+            except BlockingIOError:
+                os.sched_yield()
             self._cut(messages)
         return messages
 
@@ -175,13 +185,13 @@ class Inbox:
                 break
         return messages
 
-    def _read_once(self, end: socket.socket) -> bool:
+    def _read_once(self, end: socket.socket, flags: int = 0) -> bool:
         """Reads once, to where the next bytes belong; True when that place is full then."""
         if self._large is None:
             self._make_room()
         into = self._view[self._end :] if self._large is None else self._large
         try:
-            got = self._receive(end, into)
+            got = self._receive(end, into, flags)
         except BlockingIOError:
             raise
         except OSError:
@@ -193,10 +203,10 @@ class Inbox:
             self._large = self._large[got:] if got < len(into) else None
         return got == len(into)
 
-    def _receive(self, end: socket.socket, into: memoryview) -> int:
+    def _receive(self, end: socket.socket, into: memoryview, flags: int) -> int:
         if not self._with_descriptors:
-            return end.recv_into(into)
-        got, ancillary, _, _ = end.recvmsg_into([into], _DESCRIPTOR_ROOM)
+            return end.recv_into(into, flags=flags)
+        got, ancillary, _, _ = end.recvmsg_into([into], _DESCRIPTOR_ROOM, flags)
         self._descriptors += descriptors_in(ancillary)
         return got
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
+from time import perf_counter
 from typing import Any
+
+from shoal.tasks.processes.channel import AWAKE_SECONDS
 
 READABLE, WRITABLE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -35,16 +39,29 @@ class Lookout:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(end)
 
-    def wait(self, seconds: float | None) -> list[tuple[Any, int]]:
-        """Sources with something to do, and what; empty after so many seconds or a ring."""
+    def wait(self, seconds: float | None, *, awake: bool = False) -> list[tuple[Any, int]]:
+        """Sources with something to do, and what; empty after so many seconds or a ring.
+
+        Args:
+            awake: Look for a short time without sleeping: to be woken can take longer than work.
+        """
         ready = []
-        for key, mask in self._selector.select(seconds):
+        found = self._look(seconds) if awake else []
+        for key, mask in found or self._selector.select(seconds):
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     self._bell.recv(4096)
             else:
                 ready.append((key.data, mask))
         return ready
+
+    def _look(self, seconds: float | None) -> list[Any]:
+        end = perf_counter() + min(AWAKE_SECONDS, AWAKE_SECONDS if seconds is None else seconds)
+        while perf_counter() < end:
+            if ready := self._selector.select(0):
+                return ready
+            os.sched_yield()
+        return []
 
     def ring(self) -> None:
         """Ends the wait that is going on, or the next."""

@@ -11,18 +11,25 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
+from typing import Protocol
+
+
+class ServeOnce(Protocol):
+    """What a `Seat` calls again and again."""
+
+    def __call__(self, seconds: float | None, *, awake: bool) -> None:
+        """Waits for something to happen, at most so many seconds, and sees to it."""
 
 
 class Seat:
     """Lets one thread at a time serve."""
 
-    def __init__(
-        self, serve_once: Callable[[float | None], None], in_use: Callable[[], bool]
-    ) -> None:
+    def __init__(self, serve_once: ServeOnce, in_use: Callable[[], bool]) -> None:
         """Starts nothing yet.
 
         Args:
-            serve_once: Waits for something to happen, at most so many seconds, and sees to it.
+            serve_once: Waits for something to happen, at most so many seconds, and sees to it;
+                ``awake`` when a thread serves that has nothing else to do.
             in_use: Whether there is anything left to serve.
         """
         self._serve_once = serve_once
@@ -58,13 +65,16 @@ class Seat:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def attend(self, done: Callable[[], bool], seconds: float | None = None) -> None:
+    def attend(
+        self, done: Callable[[], bool], seconds: float | None = None, *, awake: bool = True
+    ) -> None:
         """Serves in the caller's thread until `done`; returns at once if another thread serves.
 
         A callback that is served may wait for an answer too, and then serves in its turn.
 
         Args:
             seconds: Return after this time at the latest; None: no limit.
+            awake: Serve without sleeping at once; not where other threads here have work.
         """
         end = None if seconds is None else monotonic() + seconds
 
@@ -73,13 +83,13 @@ class Seat:
 
         me = threading.get_ident()
         if me in self._sitting:
-            self._serve_until(over, end)
+            self._serve_until(over, end, awake)
             return
         sat = False
         try:
             sat = self._sit_down(me)
             if sat:
-                self._serve_until(over, end)
+                self._serve_until(over, end, awake)
         finally:
             self._sitting.pop(me, None)  # one step: Ctrl-C cannot come between
             if sat and self._in_use():
@@ -92,10 +102,11 @@ class Seat:
             self._sitting[me] = True
             return True
 
-    def _serve_until(self, over: Callable[[], bool], end: float | None) -> None:
+    def _serve_until(self, over: Callable[[], bool], end: float | None, awake: bool) -> None:
         while not over() and self._in_use():
-            self._serve_once(None if end is None else max(end - monotonic(), 0.0))
+            seconds = None if end is None else max(end - monotonic(), 0.0)
+            self._serve_once(seconds, awake=awake)
 
     def _stand_by(self) -> None:
         while self._calls.get():
-            self.attend(lambda: False)
+            self.attend(lambda: False, awake=False)

@@ -233,13 +233,13 @@ class Supervisor:
         busy = any(worker.parcel is not None for worker in list(self._workers.values()))
         return not self._ended and bool(work or busy)
 
-    def _serve_once(self, seconds: float | None) -> None:
+    def _serve_once(self, seconds: float | None, *, awake: bool) -> None:
         """Waits for something to happen and sees to it; waits and tells without the lock."""
         with self._lock:
             pause = self._pause()
         if seconds is not None:
             pause = seconds if pause is None else min(pause, seconds)
-        ready = self._lookout.wait(pause)
+        ready = self._lookout.wait(pause, awake=awake)
         with self._guarded():
             for source, mask in ready:
                 self._handle(source, mask)
