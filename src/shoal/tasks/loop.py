@@ -102,15 +102,14 @@ class Loop:
         return max(before if failed else before + 1, 1)
 
     def __iter__(self) -> Generator[Settled, None, None]:
-        at_once = True
+        at_once = False
         try:
             while self._fill():
                 yield from self._settle(self._receive())
             if self._input_error is not None and self._end is None:
                 raise self._input_error
-            at_once = False
-        except Exception:
-            at_once = False
+        except KeyboardInterrupt:
+            at_once = True
             raise
         finally:
             if self._in_flight:
@@ -128,7 +127,8 @@ class Loop:
             self._dispatcher.send(batch)
         if self._end is None:
             return bool(self._in_flight)
-        return any(start < self._end for start in self._in_flight)
+        wanted = [*self._in_flight, *(batch.start for batch in self._again)]
+        return any(start < self._end for start in wanted)
 
     def _room(self) -> int:
         if self._sizer.probing:
