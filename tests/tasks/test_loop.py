@@ -415,11 +415,20 @@ def test_nothing_is_drawn_or_sent_before_the_first_value_is_asked_for():
     settling.close()
 
 
-def test_closing_half_way_withdraws_at_once():
+def test_closing_half_way_withdraws_and_lets_what_runs_come_to_its_end():
     fake = FakeDispatcher(random.Random(1))
     settling = iter(a_loop(fake, source(100), fixed=1))
     next(settling)
     settling.close()
+    assert fake.ends == ["withdrawn"]
+
+
+def test_ctrl_c_withdraws_at_once():
+    fake = FakeDispatcher(random.Random(1))
+    settling = iter(a_loop(fake, source(100), fixed=1))
+    next(settling)
+    with pytest.raises(KeyboardInterrupt):
+        settling.throw(KeyboardInterrupt)
     assert fake.ends == ["at once"]
 
 
