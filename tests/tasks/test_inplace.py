@@ -1,7 +1,6 @@
 """Results written in place are those of the serial loop, and nothing of them is lost silently."""
 
 import gc
-import os
 from time import monotonic
 
 import numpy as np
@@ -12,18 +11,9 @@ from hypothesis import strategies as st
 import shoal
 from shoal.tasks import Task, run, shared_array
 from shoal.tasks.inplace import check_out, write
+from tests.tasks.regions import open_regions
 
 executors = st.sampled_from(["serial", "threads", "processes"])
-
-
-def open_regions():
-    names = []
-    for each in os.listdir("/proc/self/fd"):
-        try:
-            names.append(os.readlink(f"/proc/self/fd/{each}"))
-        except OSError:
-            continue
-    return sum(name.startswith("/memfd:shoal-out") for name in names)
 
 
 @settings(max_examples=30, deadline=None)
@@ -77,13 +67,13 @@ def test_python_objects_cannot_be_shared():
 
 def test_a_shared_array_is_freed_when_it_is_let_go():
     gc.collect()
-    before = open_regions()
+    before = open_regions("out")
     out = shared_array(1000)
-    assert open_regions() > before
+    assert open_regions("out") > before
     shoal.map(float, range(1000), out=out, max_workers=2)
     del out
     end = monotonic() + 5
-    while open_regions() > before:  # workers let go of it in their own time
+    while open_regions("out") > before:  # workers let go of it in their own time
         gc.collect()
         assert monotonic() < end
 

@@ -15,6 +15,7 @@ from shoal.tasks.model import shorten
 
 NAMES = ("serial", "threads", "processes", "loky")
 LONGEST_SECONDS = 1e9
+CAN_FORK = hasattr(os, "fork")
 
 
 def check_name(name: object, source: str = "executor") -> None:
@@ -25,7 +26,7 @@ def check_name(name: object, source: str = "executor") -> None:
             f"{source}={shorten(name)} is not known; expected one of {known}, "
             "or a concurrent.futures.Executor"
         )
-    if name == "processes" and not hasattr(os, "fork"):
+    if name == "processes" and not CAN_FORK:
         raise ValueError("executor='processes' needs a system with fork; here, use 'loky'")
 
 

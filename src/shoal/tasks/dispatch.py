@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import cloudpickle
 
-from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
+from shoal.errors import ExecutorBroken, ExecutorClosed
 from shoal.tasks.envelope import (
     NO_BUFFERS,
     PROTOCOL,
@@ -27,7 +27,7 @@ from shoal.tasks.envelope import (
     run_batch,
 )
 from shoal.tasks.inputs import thawed
-from shoal.tasks.model import shorten
+from shoal.tasks.model import function_not_sent, shorten
 
 FOREIGN_WINDOW = 32
 
@@ -224,10 +224,7 @@ class FutureDispatcher:
         try:
             packed = cloudpickle.dumps(function, PROTOCOL)
         except Exception as error:  # pickling runs the user's __reduce__, which may raise anything
-            raise FunctionNotSent(
-                f"the function {shorten(function)} cannot be sent to a worker: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise function_not_sent(function, error) from error
 
         def submit(batch: Batch) -> Future[Any]:
             items = cloudpickle.dumps(thawed(batch.items), PROTOCOL)

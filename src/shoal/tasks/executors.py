@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from shoal.errors import ExecutorClosed, MissingExtra
-from shoal.tasks.arguments import check_count, check_name
+from shoal.tasks.arguments import CAN_FORK, check_count, check_name
 from shoal.tasks.dispatch import FOREIGN_WINDOW, Dispatcher, FutureDispatcher, SerialDispatcher
 from shoal.tasks.envelope import Calling
 from shoal.tasks.inputs import Inputs
@@ -24,7 +24,6 @@ from shoal.tasks.processes import (
 )
 
 VARIABLE = "SHOAL_EXECUTOR"
-CAN_FORK = hasattr(os, "fork")
 
 
 class SerialExecutor(Executor):
@@ -148,10 +147,12 @@ def dispatcher_for(
         check_name(chosen)
     ours = chosen == "processes" or isinstance(chosen, ProcessExecutor)
     if ours and not inside_worker():
-        supervisor, workers = shared_supervisor(threads_per_task), max_workers or available_cores()
         if isinstance(chosen, ProcessExecutor):
             supervisor = chosen.supervisor
             workers = min(max_workers or chosen.max_workers, chosen.max_workers)
+        else:
+            supervisor = shared_supervisor(threads_per_task)
+            workers = max_workers or available_cores()
         return ProcessDispatcher(
             supervisor,
             function,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shoal.errors import FunctionNotSent
+
 INPUT_CHARACTERS = 400
 
 
@@ -169,6 +171,14 @@ def describe_input(args: tuple[Any, ...], kwargs: Mapping[str, Any], label: Any 
     parts = [shorten(value) for value in args]
     parts += [f"{name}={shorten(value)}" for name, value in kwargs.items()]
     return cut("(" + ", ".join(parts) + ")", INPUT_CHARACTERS)
+
+
+def function_not_sent(function: object, error: Exception) -> FunctionNotSent:
+    """The error when pickling the function raised `error`."""
+    return FunctionNotSent(
+        f"the function {shorten(function)} cannot be sent to a worker: "
+        f"{type(error).__name__}: {error}"
+    )
 
 
 class _Shortened(reprlib.Repr):

@@ -1,6 +1,5 @@
 """A batch becomes a parcel and a delivery an answer, whatever was delivered."""
 
-import os
 import signal
 import threading
 
@@ -15,6 +14,7 @@ from shoal.tasks.processes.dispatcher import Packer, ProcessDispatcher, read_del
 from shoal.tasks.processes.executor import shared_supervisor
 from shoal.tasks.processes.memory import SHARED_BYTES
 from shoal.tasks.processes.parcels import Lost
+from tests.tasks.regions import open_regions
 
 BATCH = Batch(4, ["a", "b", "c"])
 
@@ -48,16 +48,6 @@ def drawn_batch(inputs, count):
     while len(items) < count:
         items += inputs.draw(count - len(items))
     return Batch(0, items)
-
-
-def open_regions():
-    names = []
-    for each in os.listdir("/proc/self/fd"):
-        try:
-            names.append(os.readlink(f"/proc/self/fd/{each}"))
-        except OSError:
-            continue
-    return sum(name.startswith("/memfd:shoal-0") for name in names)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from shoal import errors
 from shoal.tasks.processes import ProcessExecutor, available_cores
 from shoal.tasks.processes.executor import shared_supervisor
 from shoal.tasks.processes.memory import SHARED_BYTES
+from tests.tasks.regions import open_regions
 
 
 @pytest.fixture
@@ -32,16 +33,6 @@ def until(condition):
 def wait_for_file(path):
     until(lambda: os.path.exists(path))
     return str(path)
-
-
-def open_regions():
-    names = []
-    for each in os.listdir("/proc/self/fd"):
-        try:
-            names.append(os.readlink(f"/proc/self/fd/{each}"))
-        except OSError:
-            continue
-    return sum(name.startswith("/memfd:shoal-0") for name in names)
 
 
 def run_program(text):

@@ -19,10 +19,9 @@ from typing import Any
 
 import cloudpickle
 
-from shoal.errors import FunctionNotSent
 from shoal.tasks.envelope import MOST_BUFFERS, PROTOCOL
 from shoal.tasks.inputs import ATOMS
-from shoal.tasks.model import shorten
+from shoal.tasks.model import function_not_sent
 from shoal.tasks.processes.channel import close_quietly
 from shoal.tasks.processes.memory import SHARED_BYTES, region_with
 
@@ -272,10 +271,7 @@ def pack_function(
             return Packed(pickle.dumps(function, PROTOCOL)), True
         return pack(function, regions.add, changed), False
     except Exception as error:  # pickling runs the user's __reduce__, which may raise anything
-        raise FunctionNotSent(
-            f"the function {shorten(function)} cannot be sent to a worker: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise function_not_sent(function, error) from error
 
 
 def importable(function: Callable[..., Any]) -> bool:
