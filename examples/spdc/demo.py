@@ -1,24 +1,21 @@
-"""The main job: a grid of 10,000 integrals, by a for loop and by shoal.map, with its figure.
+"""The main job: a grid of 10,000 integrals as a sweep, faster and faster, killed, and mistaken.
 
-Run it as ``python examples/spdc/demo.py``; ``--help`` lists the options. It times both, proves
-that their results are equal bit for bit and close to the closed form, draws the figure, and then
-shows what shoal says when one of the 10,000 parameters is wrong. It needs shoal, scipy and
-matplotlib, and takes a few seconds.
+Run it as ``python examples/spdc/demo.py``; ``--help`` lists the options. It computes the grid in a
+loop and in every way that shoal offers, in one table; shows the labelled result and draws it; lets
+a wrong formula be found out; kills a sweep half-way and resumes it; and shows what comes of one
+wrong parameter among the 10,000. It needs shoal, scipy and matplotlib, uses numba where that is
+installed, and takes some ten seconds on two cores.
 """
 
 import argparse
-import sys
-import textwrap
-import time
-import traceback
+import os
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from overlap import axes, closed_form, grid, integrate
-from tqdm import tqdm
-
-import shoal
+from figure import draw
+from mistakes import make_a_mistake, trust_a_wrong_formula
+from resume import kill_and_resume
+from ways import compare_ways
 
 
 def main(arguments=None):
@@ -28,11 +25,23 @@ def main(arguments=None):
         arguments: The command line's words; those of this process when not given.
     """
     options = read_options(arguments)
+    workers = {"max_workers": options.max_workers}
     print(f"Overlap of an SPDC pair: {options.points} x {options.points} numerical integrals\n")
-    values = sweep(options.points, options.max_workers)
-    draw(values, options.output)
-    print(f"  figure           {options.output.resolve()}")
-    make_a_mistake(options.points, options.max_workers)
+    pairs = compare_ways(options.points, workers)
+
+    title("The sweep is a labelled dataset")
+    look_at(pairs)
+    draw(pairs, options.output)
+    print(f"  Its figure: {os.path.relpath(options.output)}")
+
+    title("A formula for many points at once may be wrong at some of them")
+    trust_a_wrong_formula(options.points, workers)
+
+    title("Killed half-way, and resumed")
+    kill_and_resume(options.output.with_suffix(".checkpoint"), options.points, workers, pairs)
+
+    title("One of all the phase mismatches is not a number but text")
+    make_a_mistake(options.points, workers)
 
 
 def read_options(arguments):
@@ -43,7 +52,7 @@ def read_options(arguments):
 
     Returns:
         A namespace with ``points`` (values along each axis), ``max_workers`` (None: every core)
-        and ``output`` (the figure's path).
+        and ``output`` (the figure's path; the checkpoint lies beside it).
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=count, default=100, help="values along each axis (100)")
@@ -60,120 +69,29 @@ def count(word):
     return number
 
 
-def sweep(points, max_workers):
-    """Computes the grid three times, compares the results and prints what came of it.
+def title(text):
+    """Prints the title of a section."""
+    print(f"\n{text}\n")
+
+
+def look_at(pairs):
+    """Prints a sweep's dataset, and what is asked of it by label.
 
     Args:
-        points: Values along each axis.
-        max_workers: Worker processes; None for one on every core.
-
-    Returns:
-        The real overlaps, of shape (points, points): phase mismatch by focus.
+        pairs: The dataset of the sweep of `overlap`.
     """
-
-    def by_loop():
-        bar = tqdm(parameters, "for loop", disable=not watched)
-        return [integrate(parameter) for parameter in bar]
-
-    def by_map():
-        return shoal.map(integrate, parameters, max_workers=max_workers, progress=watched)
-
-    def report(name, seconds):
-        print(f"  {name:<26} {seconds:5.2f} s   {serial_seconds / seconds:.2f} times as fast")
-
-    watched = sys.stderr.isatty()  # Progress bars are for eyes, not for log files.
-    parameters = grid(points)
-    serial, serial_seconds = timed(by_loop)
-    print(f"  {'for loop':<26} {serial_seconds:5.2f} s")
-    cold, cold_seconds = timed(by_map)
-    report("shoal.map, first call", cold_seconds)
-    warm, warm_seconds = timed(by_map)
-    report("shoal.map, from then on", warm_seconds)
-    print("\n  The first call starts the worker processes; they stay for the next.\n")
-
-    assert bits(cold) == bits(warm) == bits(serial), "shoal.map and the loop differ"
-    print(f"  same results     all {len(serial):,} equal the loop's, bit for bit")
-    values = np.array([overlap.real for overlap, _ in serial])
-    error = np.abs(values - closed_form(*np.transpose(parameters))).max()
-    print(f"  right results    within {error:.1e} of the closed form")
-    return values.reshape(points, points)
-
-
-def timed(run):
-    """Calls ``run()``; returns its result and the seconds it took."""
-    start = time.perf_counter()
-    result = run()
-    return result, time.perf_counter() - start
-
-
-def bits(results):
-    """Returns the bytes of every number in a list of results, in order."""
-    return np.array(results).tobytes()
-
-
-def draw(values, output):
-    """Draws overlap**2 over the grid, with its maximum marked, as a PNG.
-
-    Args:
-        values: Overlaps of shape (points, points), phase mismatch by focus.
-        output: Path of the file; its folder is made if missing.
-    """
-    phase_mismatches, focus_logs = axes(len(values))
-    squares = values**2
-    best = np.unravel_index(squares.argmax(), squares.shape)
-    best_mismatch, best_log = phase_mismatches[best[0]], focus_logs[best[1]]
-
-    figure = Figure(figsize=(7.0, 5.0), dpi=150, layout="constrained")
-    plot = figure.add_subplot()
-    mesh = plot.pcolormesh(phase_mismatches, focus_logs, squares.T, shading="nearest", vmin=0.0)
-    figure.colorbar(mesh, label=r"$|\mathrm{overlap}|^2$")
-    plot.annotate(
-        rf"best: $\varphi = {best_mismatch:.1f}\,\pi$, $\xi = {10.0**best_log:.2f}$",
-        (best_mismatch, best_log),
-        xytext=(0.97, 0.95),
-        textcoords="axes fraction",
-        horizontalalignment="right",
-        verticalalignment="top",
-        color="white",
-        arrowprops={"arrowstyle": "->", "color": "white"},
-    )
-    plot.set_xlabel(r"phase mismatch $\varphi\,/\,\pi$")
-    plot.set_ylabel(r"focus $\log_{10}\,\xi$")
-    plot.set_title("Spatial mode overlap of an SPDC photon pair")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, format="png")
-
-
-def make_a_mistake(points, max_workers):
-    """Gives one parameter as text, and shows the error and how to get at it.
-
-    Args:
-        points: Values along each axis.
-        max_workers: Worker processes; None for one on every core.
-    """
-    parameters = grid(points)
-    middle = len(parameters) // 2
-    parameters[middle][0] = "pi"
-    print("\nAnd if one parameter of them all is not a number but text?\n")
-    print(f"  parameters[{middle}] = {parameters[middle]}")
-    print("  shoal.map(integrate, parameters)\n")
-    try:
-        shoal.map(integrate, parameters, max_workers=max_workers)
-    except TypeError as error:
-        print(textwrap.indent("".join(traceback.format_exception(error)), "  "))
-        replay(error)
-
-
-def replay(error):
-    """Runs the input that failed once more, in this process.
-
-    Args:
-        error: What `shoal.map` raised.
-    """
-    try:
-        shoal.failure(error).replay()
-    except type(error) as again:
-        print(f"  Replayed just now: the same {type(again).__name__}, where a debugger can stop.")
+    lines = str(pairs).splitlines()
+    print("\n".join(f"  {line}" for line in lines[: lines.index("Attributes:")]))
+    factor = pairs.overlap.real**2 / 4.0
+    best = factor.isel(factor.argmax(["phi", "xi"]))
+    loose = pairs.overlap.sel(phi=-np.pi, xi=0.1, method="nearest")
+    print(f"""
+  >>> factor = pairs.overlap.real**2 / 4      # Boyd and Kleinman: 1.068 at xi = 2.84
+  >>> best = factor.isel(factor.argmax(["phi", "xi"]))
+  {best:.3f} at phi = {best.phi / np.pi:.1f} pi, xi = {best.xi:.2f}
+  >>> pairs.overlap.sel(phi=-np.pi, xi=0.1, method="nearest")
+  {loose.item().real:.3f} at phi = {loose.phi / np.pi:.1f} pi, xi = {loose.xi:.2f}
+""")
 
 
 if __name__ == "__main__":

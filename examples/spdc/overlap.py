@@ -65,6 +65,27 @@ def grid(points=100):
     ]
 
 
+def named_axes(points=100):
+    """Returns the axes of the grid by name, as `shoal.sweep` takes them.
+
+    Args:
+        points: Number of values along each axis, at least 1.
+
+    Returns:
+        A dict of two lists of Python floats: ``"phi"``, the phase mismatches in radians, and
+        ``"xi"``, the focuses. Their combinations, the last axis fastest, are those of `grid`.
+
+    Raises:
+        ValueError: If ``points`` is less than 1.
+    """
+    phase_mismatches, focus_logs = axes(points)
+    return {
+        "phi": [float(phase_mismatch * pi) for phase_mismatch in phase_mismatches],
+        # One by one, as in `grid`: the last bit of a power of a whole array may be another.
+        "xi": [float(10.0**focus_log) for focus_log in focus_logs],
+    }
+
+
 def integrate(args):
     """Integrates the overlap at one point, by adaptive quadrature.
 
@@ -86,6 +107,46 @@ def integrate(args):
         1.0,
         complex_func=True,
     )
+
+
+def overlap(phi, xi):
+    """Integrates the overlap at one point, as `integrate` does, with its parameters by name.
+
+    Args:
+        phi: Phase mismatch in radians.
+        xi: Focus, positive.
+
+    Returns:
+        As `integrate`: the overlap and an estimate of its absolute error, both complex.
+
+    Raises:
+        TypeError: If ``phi`` or ``xi`` is not a number.
+    """
+    return quad(
+        lambda z: sqrt(xi) * exp(1j * phi * z / 2.0) / (1.0 - 1j * xi * z),
+        -1.0,
+        1.0,
+        complex_func=True,
+    )
+
+
+def overlap_value(phi, xi):
+    """Integrates the overlap at one point, and returns it alone: `overlap` without its estimate.
+
+    It is what faster ways to compute the overlap are compared with.
+
+    Args:
+        phi: Phase mismatch in radians.
+        xi: Focus, positive.
+
+    Returns:
+        The real overlap.
+
+    Raises:
+        TypeError: If ``phi`` or ``xi`` is not a number.
+    """
+    value, _ = overlap(phi, xi)
+    return value.real
 
 
 def closed_form(phi, xi):

@@ -1,0 +1,1 @@
+"""The dataset of a sweep: how it is made, told of, merged and kept."""

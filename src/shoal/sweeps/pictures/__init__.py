@@ -1,0 +1,1 @@
+"""Pictures of sweeps: what to draw, and how it looks."""
