@@ -1,0 +1,281 @@
+"""Chunks of circuits through the engine: when to start workers, and what runs here meanwhile.
+
+Knows no SDK: a simulation is a function that takes the message of a chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Literal, Protocol, cast
+
+from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
+from shoal.quantum.splitting import Chunk, joined, singly
+from shoal.tasks import Task, available_cores, run
+
+HERE_SECONDS = 0.1
+MOST_UNMEASURED = 16
+WORTH_WARM_SECONDS = 0.15
+WORTH_COLD_SECONDS = 6.0
+LOADS_PER_PACKING = 8.0
+FIRST_SECONDS = 0.5
+LOCAL = ("loky", "processes", "serial", "threads")
+VARIABLE = "SHOAL_EXECUTOR"
+
+Ended = tuple[Chunk, Any]
+
+_warm: dict[int, set[str]] = {}
+_warming: set[tuple[int, str]] = set()
+_spent: dict[int, float] = {}  # seconds in each process that warm workers would have shortened
+
+
+class Simulating(Protocol):
+    """What runs the message of a chunk, here or in a worker."""
+
+    def __call__(self, message: Any, /) -> Any:
+        """Runs it."""
+
+    def load(self, number: int, /) -> int:
+        """Does nothing, where everything is loaded."""
+
+
+@dataclass
+class Pace:
+    """How long things take here, for each second that was expected; learns from run to run.
+
+    Attributes:
+        seconds: That ratio. As long as nothing was measured, a guess counts for little.
+        measured: Whether anything was.
+    """
+
+    seconds: float = 0.2
+    measured: bool = False
+
+    def learn(self, seconds: float, expected: float) -> None:
+        """Takes a time into account; not a short first one, which imports may have made."""
+        pace = seconds / max(expected, 1e-9)
+        if self.measured:
+            self.seconds = (self.seconds + pace) / 2
+        elif seconds > FIRST_SECONDS:
+            self.seconds, self.measured = pace, True
+        else:
+            self.seconds, self.measured = min(pace, 1.0), True
+
+
+@dataclass(frozen=True)
+class Way:
+    """How chunks are run.
+
+    Attributes:
+        executor: As for `shoal.map`.
+        max_workers: How many chunks run at once; None: as many as the executor can.
+        batch_size: Chunks per message.
+        progress: As for `shoal.map`.
+        may_run_here: Whether chunks may run in this process where that is sooner.
+        pace: What is known of how long things take here.
+        name: Tells simulations apart that workers load; asked for only when it is needed.
+    """
+
+    executor: Any
+    max_workers: int | None
+    batch_size: int | Literal["auto"]
+    progress: bool | None
+    may_run_here: bool
+    pace: Pace
+    name: Callable[[], str]
+
+
+class Conducting:
+    """One list of chunks on its way: iterate it for how each has ended, in whatever order."""
+
+    def __init__(
+        self,
+        simulation: Simulating,
+        message: Callable[[Chunk], Any],
+        chunks: Sequence[Chunk],
+        way: Way,
+        *,
+        seconds: Sequence[float],
+        stopped: Callable[[], bool],
+    ) -> None:
+        """Nothing runs before the first is asked for.
+
+        Args:
+            message: What a simulation is given for a chunk.
+            seconds: What each chunk is expected to take; only their ratios have to be right.
+            stopped: Asked between chunks; no more are begun once it is true.
+        """
+        self.here = 0
+        self._simulation = simulation
+        self._message = message
+        self._way = way
+        self._left = deque(zip(chunks, seconds, strict=True))
+        self._seconds_left = sum(seconds)
+        self._pace = way.pace
+        self._stopped = stopped
+        self._would_gain = False
+
+    def __iter__(self) -> Iterator[Ended]:
+        if self._way.may_run_here:
+            yield from self._run_here()
+        chunks = self._chunks_left()
+        while chunks and not self._stopped():
+            alone: list[Chunk] = []
+            yield from self._run_there(chunks, alone)
+            chunks = alone
+            if self._way.may_run_here or self._way.executor == "processes":
+                _warm_here().add(self._way.name())
+
+    def _chunks_left(self) -> list[Chunk]:
+        """The chunks to run on the executor: long ones first, where the engine batches them."""
+        left = list(self._left)
+        if self._way.batch_size == "auto":
+            left.sort(key=lambda each: -each[1])
+        return [chunk for chunk, _ in left]
+
+    def _run_here(self) -> Iterator[Ended]:
+        """Runs chunks in this process until workers are ready and what is left is worth them."""
+        while self._left and not self._stopped():
+            if self._better_there():
+                return
+            chunk, expected = self._next_here()
+            begun = monotonic()
+            value = self._simulation(self._message(chunk))
+            seconds = monotonic() - begun
+            self._pace.learn(seconds, expected)
+            if self._would_gain:
+                _spent[os.getpid()] = _spent.get(os.getpid(), 0.0) + seconds
+            self.here += 1
+            yield chunk, value
+
+    def _next_here(self) -> tuple[Chunk, float]:
+        """The next chunks, as one: about 100 ms of work, or a few as long as that is a guess."""
+        pace = self._pace.seconds if self._pace.measured else 1.0
+        most = len(self._left) if self._pace.measured else MOST_UNMEASURED
+        chunk, expected = self._left.popleft()
+        chunks = [chunk]
+        while self._left and len(chunks) < most:
+            chunk, seconds = self._left[0]
+            if (expected + seconds) * pace > HERE_SECONDS:
+                break
+            expected += seconds
+            chunks.append(chunk)
+            self._left.popleft()
+        self._seconds_left -= expected
+        return joined(chunks), expected
+
+    def _better_there(self) -> bool:
+        """Whether what is left is worth workers, and they are ready; starts them if they are not.
+
+        Starting costs the processor as much as some seconds of simulation: every worker imports
+        an SDK. So it waits until that much has been spent here, by this run and those before it,
+        or will be. Meanwhile chunks go on here.
+        """
+        seconds = self._seconds_left * self._pace.seconds
+        if seconds < WORTH_WARM_SECONDS or len(self._left) < 2:
+            return False
+        warm = _warm_here()
+        self._would_gain = True
+        if not warm and seconds + _spent.get(os.getpid(), 0.0) < WORTH_COLD_SECONDS:
+            return False
+        begun = monotonic()
+        try:
+            name = self._way.name()
+        except TypeError:
+            return False  # it cannot be sent, but it runs here
+        packing_seconds = monotonic() - begun
+        if name in warm:
+            return True
+        if warm:
+            return seconds > WORTH_WARM_SECONDS + LOADS_PER_PACKING * packing_seconds
+        if (os.getpid(), name) not in _warming:
+            _warming.add((os.getpid(), name))
+            threading.Thread(target=self._warm_up, args=(name,), name="shoal-warm-up").start()
+        return False
+
+    def _warm_up(self, name: str) -> None:
+        """Has workers load the simulation, each once; not again where that fails."""
+        workers = self._way.max_workers or available_cores()
+        tasks = [Task((number,)) for number in range(workers)]
+        try:
+            outcomes = list(
+                run(
+                    self._simulation.load,
+                    tasks,
+                    max_workers=workers,
+                    batch_size=1,
+                    progress=False,
+                )
+            )
+        except (ExecutorBroken, ExecutorClosed, FunctionNotSent):
+            return  # everything runs here then
+        if all(outcome.ok for outcome in outcomes):
+            _warm_here().add(name)
+            _warming.discard((os.getpid(), name))
+
+    def _run_there(self, chunks: Sequence[Chunk], alone: list[Chunk]) -> Iterator[Ended]:
+        """Runs chunks on the executor; a chunk that fails as a whole goes into `alone`, in parts.
+
+        A chunk does that when it ends its worker each time it is tried: one of its circuits does.
+        """
+        way = self._way
+        waiting = dict(enumerate(chunks))
+        tasks = [Task((self._message(chunk),), label=_label(chunk)) for chunk in chunks]
+        try:
+            outcomes = run(
+                self._simulation,
+                tasks,
+                executor=way.executor,
+                max_workers=way.max_workers,
+                batch_size=way.batch_size,
+                progress=way.progress,
+            )
+            with closing(cast("Generator[Any, None, None]", outcomes)):
+                for outcome in outcomes:
+                    chunk = waiting.pop(outcome.index)
+                    parts = singly(chunk)
+                    if outcome.error is None:
+                        yield chunk, outcome.value
+                    elif len(parts) > 1:
+                        alone += parts
+                    else:
+                        yield chunk, outcome.error
+                    if self._stopped():
+                        return
+        except (ExecutorBroken, ExecutorClosed, FunctionNotSent) as error:
+            if len(waiting) == len(chunks):
+                raise
+            for chunk in waiting.values():
+                yield chunk, error
+
+
+def _warm_here() -> set[str]:
+    """The simulations that the workers of this process have loaded."""
+    return _warm.setdefault(os.getpid(), set())
+
+
+def is_on_this_machine(executor: Any) -> bool:
+    """Whether what an executor runs shares memory and cores with this process, as far as known."""
+    if executor is None:
+        return default_is_ours()
+    if isinstance(executor, str):
+        return executor in LOCAL
+    ours = type(executor).__module__.startswith("shoal.tasks.processes")
+    return ours or isinstance(executor, ProcessPoolExecutor | ThreadPoolExecutor)
+
+
+def default_is_ours() -> bool:
+    """Whether an executor that is not given means our worker processes."""
+    return os.environ.get(VARIABLE, "") in ("", "processes")
+
+
+def _label(chunk: Iterable[Any]) -> str:
+    parts = list(chunk)
+    first, last = parts[0].start, parts[-1].stop - 1
+    return f"experiment {first}" if first == last else f"experiments {first} to {last}"

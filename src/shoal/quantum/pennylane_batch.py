@@ -1,0 +1,253 @@
+"""A batch of tapes: which run in the parent and which in workers, and their results in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Literal, cast
+
+from shoal.errors import InputNotSent
+from shoal.quantum.pennylane_adapters import state_bytes
+from shoal.quantum.pennylane_crew import Crew
+from shoal.quantum.pennylane_tapes import Label, cut, joined, what_is_stuck
+from shoal.quantum.pennylane_templates import slimmed
+from shoal.quantum.pennylane_work import (
+    EXECUTE,
+    Done,
+    Item,
+    Prepared,
+    run_tape,
+    run_tapes,
+    work,
+)
+from shoal.tasks import Outcome, Task, free_memory_bytes, run
+
+HERE_SECONDS = 0.01
+GROUP_SECONDS = 0.05
+PARTS_PER_WORKER = 4
+GATE_SECONDS = 5e-6
+AMPLITUDE_SECONDS = 1.5e-9
+GRADIENT_COST = 3.0
+CALL_SECONDS = 1e-3
+TAPE_SENT_SECONDS, GATE_SENT_SECONDS = 20e-6, 1.5e-6
+TAPE_BUILT_SECONDS, GATE_BUILT_SECONDS = 70e-6, 1.5e-6
+GAIN = 0.9
+MEASURED_SHARE = 20
+COUNTED_WIRES = 18  # below, states are too small to count
+
+
+@dataclass(slots=True)
+class Costs:
+    """What gates cost on one base device, learnt from every batch.
+
+    Attributes:
+        paces: Seconds for one gate, by method (and "there" for workers), number of wires, and
+            whether there are shots.
+    """
+
+    paces: dict[tuple[str, int, bool], float] = field(default_factory=dict)
+
+    def known(self, key: tuple[str, int, bool]) -> bool:
+        """Whether such tapes have been measured."""
+        return key in self.paces
+
+    def pace(self, key: tuple[str, int, bool]) -> float:
+        """Seconds a gate, measured or guessed."""
+        if key in self.paces:
+            return self.paces[key]
+        guess = GATE_SECONDS + AMPLITUDE_SECONDS * 2.0 ** min(key[1], 60)
+        return guess * (1.0 if key[0] == EXECUTE else GRADIENT_COST)
+
+    def learn(self, key: tuple[str, int, bool], seconds: float, gates: float) -> None:
+        """Takes in what some tapes cost; older measurements fade."""
+        pace = seconds / max(gates, 1.0)
+        self.paces[key] = (self.paces[key] + pace) / 2 if key in self.paces else pace
+
+
+@dataclass
+class Batch:
+    """One call of the device.
+
+    Attributes:
+        how: The plan, with its transforms for the base device in this process.
+        base: That device; the caller holds its lock.
+        recipe: By which workers build theirs.
+        base_name: Its name, by which workers know what they have loaded.
+        crew: The workers.
+        width: How many of them it may use.
+        costs: What gates cost.
+        wires: How many there are.
+        max_job_size: Most tapes in a message, or None.
+        may_cut: Whether parameters with a batch dimension may be cut into parts.
+    """
+
+    how: Prepared
+    base: Any
+    recipe: bytes
+    base_name: str
+    crew: Crew
+    width: int
+    costs: Costs
+    wires: int
+    max_job_size: int | None
+    may_cut: bool
+
+    def run(self, items: Sequence[Item]) -> list[Done]:
+        """What became of each item, in order."""
+        alone = self.crew.alone or self.width == 1
+        if alone or (len(items) == 1 and not self._cuttable(items[0][0])):
+            return self._here(items)
+        gates = [_gates(tape) for tape, _, _ in items]
+        key = (self.how[0].method, self.wires, bool(items[0][0].shots))
+        done: list[Done] = []
+        while len(done) < len(items):
+            at = len(done)
+            left = sum(gates[at:]) * self.costs.pace(key)
+            measured = self.costs.known(key) or len(items) < MEASURED_SHARE
+            worth = measured and worth_sending(left, sum(gates[at:]), len(items) - at, self.width)
+            if worth and self.crew.prepare(self.base_name, self.recipe, left):
+                width = self._width_in_memory(items[at][0])
+                if width > 1:
+                    return done + self._there(items[at:], gates[at:], key, width)
+            stop = self._group(gates, at, key) if measured else 1
+            begun = perf_counter()
+            done += self._here(items[at:stop])
+            seconds = perf_counter() - begun
+            self.costs.learn(key, seconds, sum(gates[at:stop]))
+            if worth:
+                self.crew.spend(seconds)
+        return done
+
+    def _group(self, gates: Sequence[float], at: int, key: tuple[str, int, bool]) -> int:
+        """Where the next group ends that runs here: it takes about 50 ms."""
+        most = GROUP_SECONDS / self.costs.pace(key)
+        stop, total = at + 1, gates[at]
+        while stop < len(gates) and total + gates[stop] <= most:
+            total += gates[stop]
+            stop += 1
+        return stop
+
+    def _cuttable(self, tape: Any) -> bool:
+        return self.may_cut and (tape.batch_size or 1) > 1
+
+    def _width_in_memory(self, tape: Any) -> int:
+        """How many workers have room for their states in memory."""
+        width = self.width
+        if self.wires < COUNTED_WIRES:
+            return width
+        states = 1 if self.how[0].method == EXECUTE else 1 + len(tape.measurements)
+        if not self.how[0].expand:
+            states *= math.ceil((tape.batch_size or 1) / (PARTS_PER_WORKER * width))
+        return max(min(width, free_memory_bytes() // (states * state_bytes(range(self.wires)))), 1)
+
+    def _here(self, items: Sequence[Item]) -> list[Done]:
+        """Runs items on the base device in this process."""
+        if self.how[0].tracked or any(seed is not None for _, _, seed in items):
+            return [run_tape(self.base, self.how, item) for item in items]
+        tapes = [tape for tape, _, _ in items]
+        extras = None if items[0][1] is None else [extra for _, extra, _ in items]
+        values = run_tapes(self.base, self.how, tapes, extras)
+        return [Done(value, []) for value in values]
+
+    def _there(
+        self, items: Sequence[Item], gates: Sequence[float], key: tuple[str, int, bool], width: int
+    ) -> list[Done]:
+        """Runs items in workers, those with a batch dimension in parts."""
+        units: list[Item] = []
+        counts = []
+        for tape, extra, seed in items:
+            parts = [tape]
+            if self._cuttable(tape) and len(items) < PARTS_PER_WORKER * width:
+                parts = cut(tape, min(tape.batch_size, PARTS_PER_WORKER * width))
+            counts.append(len(parts))
+            units += [(part, extra, seed) for part in parts]
+        size = self._batch_size(sum(gates) / len(units), len(units), key, width)
+        done = self._outcomes(units, counts, size=size, width=width)
+        there = (f"{key[0]} there", *key[1:])
+        self.costs.learn(there, sum(each.seconds for each in done), sum(gates))
+        values = iter([cast("Done", each.value) for each in done])
+        return [_whole([next(values) for _ in range(count)]) for count in counts]
+
+    def _batch_size(
+        self, gates: float, count: int, key: tuple[str, int, bool], width: int
+    ) -> int | Literal["auto"]:
+        """Tapes in a message: about 50 ms worth of them, and several messages a worker."""
+        if self.max_job_size is not None:
+            return self.max_job_size
+        there = (f"{key[0]} there", *key[1:])
+        known = there if self.costs.known(there) else key
+        if not self.costs.known(known):
+            return "auto"
+        fair = math.ceil(count / (PARTS_PER_WORKER * width))
+        return max(min(int(GROUP_SECONDS / (gates * self.costs.pace(known))), fair), 1)
+
+    def _outcomes(
+        self, units: Sequence[Item], counts: Sequence[int], *, size: Any, width: int
+    ) -> list[Outcome]:
+        """How each unit ended; raises the error of the first that failed."""
+        job = (self.recipe, self.how[0].packed())
+        sent = slimmed([tape for tape, _, _ in units])
+        numbers = [number for number, count in enumerate(counts) for _ in range(count)]
+        tasks = [
+            Task((job, slim, extra, seed), label=Label(number, tape))
+            for number, slim, (tape, extra, seed) in zip(numbers, sent, units, strict=True)
+        ]
+        running = run(
+            work,
+            tasks,
+            executor=self.crew.executor,
+            max_workers=width,
+            batch_size=size,
+            progress=False,
+        )
+        done: dict[int, Outcome] = {}
+        failed: int | None = None
+        with closing(cast("Generator[Outcome, None, None]", running)):
+            for outcome in running:
+                done[outcome.index] = outcome
+                if outcome.error is not None:
+                    failed = min(outcome.index, outcome.index if failed is None else failed)
+                if failed is not None and all(index in done for index in range(failed)):
+                    break
+        if failed is not None:
+            raise _told(cast("Exception", done[failed].error), units[failed][0])
+        return [done[index] for index in range(len(units))]
+
+
+def worth_sending(seconds: float, gates: float, tapes: int, width: int) -> bool:
+    """Whether tapes are done clearly sooner by workers that are ready than here.
+
+    The parent packs tapes one after the other; the workers unpack and run them side by side.
+
+    Args:
+        seconds: What all would take here.
+        gates: How many gates they have.
+        tapes: How many there are.
+        width: How many workers there are.
+    """
+    sending = tapes * TAPE_SENT_SECONDS + gates * GATE_SENT_SECONDS
+    building = tapes * TAPE_BUILT_SECONDS + gates * GATE_BUILT_SECONDS
+    there = CALL_SECONDS + max(sending, (seconds + building) / width)
+    return seconds >= HERE_SECONDS and there < GAIN * seconds
+
+
+def _gates(tape: Any) -> float:
+    """How much work a tape is, in gates."""
+    return float((len(tape.operations) + len(tape.measurements)) * (tape.batch_size or 1))
+
+
+def _whole(parts: Sequence[Done]) -> Done:
+    if len(parts) == 1:
+        return parts[0]
+    return Done(joined([part.value for part in parts]), [])
+
+
+def _told(error: Exception, tape: Any) -> Exception:
+    """The error, with the operation that does not travel where that is the reason."""
+    stuck = what_is_stuck(tape) if isinstance(error, InputNotSent) else ""
+    if stuck:
+        error.add_note(f"shoal: {stuck}")
+    return error

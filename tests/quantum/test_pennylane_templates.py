@@ -1,0 +1,87 @@
+import pickle
+
+import numpy as np
+import pennylane as qml
+import pytest
+from pennylane import numpy as pnp
+
+from shoal.quantum.pennylane_templates import slimmed, whole
+
+
+def tape_of(x, *, wire=1, obs=qml.Z, shots=None, more=()):
+    operations = [
+        qml.RX(x, 0),
+        qml.CNOT([0, wire]),
+        qml.Rot(x, 2 * x, 0.5, wire),
+        qml.H(0),
+        *more,
+    ]
+    measurements = [qml.expval(obs(0)), qml.var(qml.Z(wire))]
+    return qml.tape.QuantumScript(operations, measurements, shots=shots)
+
+
+def arrived(tapes):
+    return [whole(each) for each in pickle.loads(pickle.dumps(slimmed(tapes)))]
+
+
+def test_circuits_of_one_structure_share_a_template_and_arrive_as_they_were():
+    tapes = [tape_of(x) for x in (0.1, np.float64(0.2), 3, np.array(0.4))]
+    sent = slimmed(tapes)
+    assert all(type(each) is tuple for each in sent)
+    assert len({each[0] for each in sent}) == 1
+    for got, tape in zip(arrived(tapes), tapes, strict=True):
+        assert qml.equal(got, tape)
+        assert got.trainable_params == tape.trainable_params
+
+
+def test_shifted_circuits_of_a_gradient_arrive_as_they_were():
+    tape = tape_of(0.3)
+    tape.trainable_params = [1, 2]
+    shifted, _ = qml.gradients.param_shift(tape)
+    for got, expected in zip(arrived(shifted), shifted, strict=True):
+        assert qml.equal(got, expected)
+        assert got.trainable_params == expected.trainable_params
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        tape_of(0.2, wire=2),
+        tape_of(0.2, obs=qml.X),
+        tape_of(0.2, shots=10),
+        tape_of(0.2, more=[qml.S(0)]),
+        tape_of(0.2, more=[qml.PauliRot(0.1, "XY", [0, 1])]),
+        tape_of(0.2, more=[qml.QubitUnitary(np.eye(2), 0)]),
+        tape_of(np.array([0.1, 0.2])),
+        tape_of(np.float32(0.2)),
+    ],
+)
+def test_a_circuit_that_is_another_arrives_as_it_was_too(other):
+    tapes = [tape_of(0.1), tape_of(0.2), other, tape_of(0.3)]
+    for got, tape in zip(arrived(tapes), tapes, strict=True):
+        assert qml.equal(got, tape)
+        assert got.shots == tape.shots
+
+
+def test_numbers_that_autograd_traces_arrive_as_numbers():
+    seen = []
+
+    def traced(x):
+        seen.extend(arrived([tape_of(x) for _ in range(3)]))
+        return x * 1.0
+
+    qml.grad(traced)(pnp.array(0.25))
+    assert [type(each.operations[0].data[0]) for each in seen] == [float] * 3
+    assert seen[0].operations[0].data == (0.25,)
+
+
+def test_few_circuits_and_those_that_cannot_be_pickled_are_sent_as_they_are():
+    few = [tape_of(0.1), tape_of(0.2)]
+    assert slimmed(few) == few
+
+    class Stuck(qml.RX):
+        def __reduce__(self):
+            raise TypeError("no")
+
+    stuck = [tape_of(x, more=[Stuck(0.1, 0)]) for x in (0.1, 0.2, 0.3)]
+    assert all(each is tape for each, tape in zip(slimmed(stuck), stuck, strict=True))
