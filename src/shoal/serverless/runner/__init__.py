@@ -1,0 +1,7 @@
+"""The runner: starts each attempt of a job at most once, and records its end exactly once."""
+
+from shoal.serverless.runner.logs import LogPart, read_log, read_tail
+from shoal.serverless.runner.places import Place
+from shoal.serverless.runner.runner import Runner
+
+__all__ = ["LogPart", "Place", "Runner", "read_log", "read_tail"]

@@ -1,0 +1,227 @@
+"""What users keep: programs with versions that never change, and files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+
+from shoal.serverless.errors import NotFound
+from shoal.serverless.identifiers import new_id
+from shoal.serverless.models import (
+    NewProgram,
+    Page,
+    Principal,
+    Program,
+    StoredFile,
+    moment,
+)
+from shoal.serverless.store.database.schema import file, program, program_version
+from shoal.serverless.store.store import Transaction
+from shoal.serverless.store.texts import checked
+
+
+def upload(transaction: Transaction, principal: Principal, new: NewProgram) -> Program:
+    """Keeps a program, as the newest version of its title.
+
+    Jobs keep the version with which they were submitted.
+
+    Raises:
+        ValueError: If the title or the provider cannot be stored, or the title is empty.
+    """
+    checked("title", new.title, least=1)
+    checked("provider", new.provider)
+    mine = _named(principal, new.title, new.provider)
+    known = transaction.first(select(program.c.id, program.c.newest).where(*mine))
+    if known is None:
+        program_id, version = new_id(), 1
+        row = {
+            "id": program_id,
+            "account_id": principal.account_id,
+            "provider": new.provider,
+            "title": new.title,
+            "newest": version,
+        }
+        transaction.change(insert(program).values(row))
+    else:
+        program_id, version = known.id, known.newest + 1
+        transaction.change(update(program).where(*mine).values(newest=version))
+    row = {
+        "id": new_id(),
+        "program_id": program_id,
+        "version": version,
+        "entrypoint": new.entrypoint,
+        "artifact_sha256": new.artifact_sha256,
+        "artifact_bytes": new.artifact_bytes,
+        "details": json.dumps(dict(new.details)),
+        "created_us": transaction.now_us,
+    }
+    transaction.change(insert(program_version).values(row))
+    return newest(transaction, principal, new.title, provider=new.provider)
+
+
+def newest(
+    transaction: Transaction, principal: Principal, title: str, *, provider: str = ""
+) -> Program:
+    """The newest version of a program; raises NotFound."""
+    row = transaction.first(_newest().where(*_named(principal, title, provider)))
+    if row is None:
+        shown = f"{provider}/{title}" if provider else title
+        raise NotFound(f"there is no program {shown!r}")
+    return _program(row)
+
+
+def version(transaction: Transaction, version_id: str) -> Program:
+    """A version by its id, for what runs it; raises NotFound."""
+    row = transaction.first(_all_versions().where(program_version.c.id == version_id))
+    if row is None:
+        raise NotFound(f"there is no program version {version_id}")
+    return _program(row)
+
+
+def page(
+    transaction: Transaction,
+    principal: Principal,
+    *,
+    limit: int = 10,
+    offset: int = 0,
+    provider: str | None = None,
+) -> Page[Program]:
+    """Some of the account's programs in their newest versions, by title."""
+    which = [program.c.account_id == principal.account_id]
+    if provider is not None:
+        which.append(program.c.provider == provider)
+    total = transaction.value(select(func.count()).select_from(program).where(*which))
+    ordered = _newest().where(*which).order_by(program.c.title, program.c.provider)
+    rows = transaction.all(ordered.limit(limit).offset(offset))
+    return Page(tuple(map(_program, rows)), total)
+
+
+def keep_file(
+    transaction: Transaction,
+    principal: Principal,
+    name: str,
+    *,
+    sha256: str,
+    size_bytes: int,
+    function: str = "",
+    provider: str = "",
+) -> StoredFile:
+    """Keeps a file whose bytes are a blob already; one of the same name is replaced."""
+    checked("name", name, least=1)
+    checked("function", function)
+    checked("provider", provider)
+    mine = _file_named(principal, name, function, provider)
+    transaction.change(delete(file).where(*mine))
+    row = {
+        "id": new_id(),
+        "account_id": principal.account_id,
+        "provider": provider,
+        "function": function,
+        "name": name,
+        "size_bytes": size_bytes,
+        "sha256": sha256,
+        "created_us": transaction.now_us,
+    }
+    transaction.change(insert(file).values(row))
+    return get_file(transaction, principal, name, function=function, provider=provider)
+
+
+def get_file(
+    transaction: Transaction,
+    principal: Principal,
+    name: str,
+    *,
+    function: str = "",
+    provider: str = "",
+) -> StoredFile:
+    """A file by its name; raises NotFound."""
+    mine = _file_named(principal, name, function, provider)
+    row = transaction.first(select(file).where(*mine))
+    if row is None:
+        raise NotFound(f"there is no file {name!r}")
+    return _file(row)
+
+
+def files(
+    transaction: Transaction, principal: Principal, *, function: str = "", provider: str = ""
+) -> tuple[StoredFile, ...]:
+    """The account's files of one function, or of none, by name."""
+    mine = (
+        file.c.account_id == principal.account_id,
+        file.c.function == function,
+        file.c.provider == provider,
+    )
+    return tuple(map(_file, transaction.all(select(file).where(*mine).order_by(file.c.name))))
+
+
+def drop_file(
+    transaction: Transaction,
+    principal: Principal,
+    name: str,
+    *,
+    function: str = "",
+    provider: str = "",
+) -> None:
+    """Forgets a file; raises NotFound."""
+    if not transaction.change(
+        delete(file).where(*_file_named(principal, name, function, provider))
+    ):
+        raise NotFound(f"there is no file {name!r}")
+
+
+def _named(principal: Principal, title: str, provider: str) -> tuple[Any, ...]:
+    return (
+        program.c.account_id == principal.account_id,
+        program.c.title == title,
+        program.c.provider == provider,
+    )
+
+
+def _file_named(principal: Principal, name: str, function: str, provider: str) -> tuple[Any, ...]:
+    return (
+        file.c.account_id == principal.account_id,
+        file.c.name == name,
+        file.c.function == function,
+        file.c.provider == provider,
+    )
+
+
+def _all_versions() -> Any:
+    columns = (program.c.account_id, program.c.title, program.c.provider)
+    joined = program_version.join(program, program.c.id == program_version.c.program_id)
+    return select(program_version, *columns).select_from(joined)
+
+
+def _newest() -> Any:
+    return _all_versions().where(program_version.c.version == program.c.newest)
+
+
+def _program(row: Row[Any]) -> Program:
+    return Program(
+        id=row.program_id,
+        account_id=row.account_id,
+        title=row.title,
+        provider=row.provider,
+        version_id=row.id,
+        version=row.version,
+        entrypoint=row.entrypoint,
+        artifact_sha256=row.artifact_sha256,
+        artifact_bytes=row.artifact_bytes,
+        details=json.loads(row.details),
+        created_at=moment(row.created_us),
+    )
+
+
+def _file(row: Row[Any]) -> StoredFile:
+    return StoredFile(
+        id=row.id,
+        account_id=row.account_id,
+        name=row.name,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        created_at=moment(row.created_us),
+        function=row.function,
+        provider=row.provider,
+    )
