@@ -9,7 +9,24 @@ from pathlib import Path
 import psutil
 from measure import ONE_THREAD
 
-LIBRARIES = ("shoal", "joblib", "loky", "mpire", "pebble", "numpy", "scipy", "cloudpickle")
+LIBRARIES = (
+    "shoal",
+    "joblib",
+    "loky",
+    "mpire",
+    "pebble",
+    "pipefunc",
+    "xyzpy",
+    "xsweep",
+    "ray",
+    "distributed",
+    "scikit-learn",
+    "xarray",
+    "numpy",
+    "scipy",
+    "numba",
+    "cloudpickle",
+)
 
 
 def environment():

@@ -8,6 +8,7 @@ for a peer so slow that it takes part in no other.
 import json
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -19,9 +20,13 @@ from pathlib import Path
 from statistics import median
 from time import monotonic, sleep
 
+import psutil
+
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 5  # A slower peer sits the other rounds out.
 LIMIT_SECONDS = 60  # A peer that takes longer for one repetition is stopped.
+CLOSE_SECONDS = 10  # A peer that takes longer to end itself is ended.
+OURS = ("shoal", "shoal on Ray", "shoal on Dask")  # The ceiling runs beside them.
 ONE_THREAD = {
     name: os.environ.get(name, "1")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -36,16 +41,23 @@ def workload_named(name):
     return import_module("workloads." + name.partition("-")[0]).WORKLOADS[name]
 
 
+# A Ray that is told not to be a cluster listens on this machine only.
+LOCAL_RAY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+DROPPED = {"PYTHONDONTWRITEBYTECODE", "RAY_ADDRESS", "SHOAL_EXECUTOR"}
+
+
 def surroundings():
     """Return the environment variables of all peers; bytecode is kept, as it is by default."""
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(PATHS)}
+    kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
+    return {**kept, **ONE_THREAD, **LOCAL_RAY, "PYTHONPATH": os.pathsep.join(PATHS)}
 
 
 class Stand:
     """A peer in a process of its own, see `stand.py`."""
 
-    def __init__(self, workload, peer, *, quick):
+    def __init__(self, workload, peer, folder, *, quick):
+        own = Path(folder) / re.sub(r"\W+", "-", peer)
+        own.mkdir(exist_ok=True)
         self.stderr = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self.born_at = monotonic()
         self.process = subprocess.Popen(
@@ -54,7 +66,7 @@ class Stand:
             stdout=subprocess.PIPE,
             stderr=self.stderr,
             cwd=HERE,
-            env=surroundings(),
+            env={**surroundings(), "BENCHMARK_FOLDER": str(own), "RAY_TMPDIR": str(folder)},
             start_new_session=True,
         )
 
@@ -90,14 +102,18 @@ class Stand:
         return next((line[:200] for line in reversed(lines) if line.strip()), "ended silently")
 
     def close(self):
-        """End the process, first kindly, and whatever is left of its group."""
+        """End the process, first kindly, and whatever is left of all that it has started."""
+        started = psutil.Process(self.process.pid).children(recursive=True)
         with suppress(BrokenPipeError):
             self.process.stdin.close()
-        until = monotonic() + 3
+        until = monotonic() + CLOSE_SECONDS
         while not self._has_ended() and monotonic() < until:
             sleep(0.01)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        for process in started:  # Those of Ray and Dask may have a group of their own.
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         self.process.stdout.close()
         self.stderr.close()
@@ -110,6 +126,12 @@ def measure(name, *, quick):
         A dict of "records", one for each repetition, with its "peer", its "round" and what was
         measured; and "failures", the error's text by peer.
     """
+    with tempfile.TemporaryDirectory(prefix="shoal-", ignore_cleanup_errors=True) as folder:
+        return measure_in(folder, name, quick=quick)
+
+
+def measure_in(folder, name, *, quick):
+    """Do so, with a folder for what peers store."""
     workload = workload_named(name)
     rounds = workload.quick_rounds if quick else workload.rounds
     more = 0 if quick else workload.more_rounds
@@ -122,7 +144,7 @@ def measure(name, *, quick):
             for peer in in_turn(playing, chance):
                 if number > rounds and peer not in workload.contenders:
                     continue
-                stand = stands.pop(peer, None) or Stand(name, peer, quick=quick)
+                stand = stands.pop(peer, None) or Stand(name, peer, folder, quick=quick)
                 stands[peer] = stand
                 reply = stand.ask(number)
                 if "error" in reply:
@@ -146,16 +168,19 @@ def in_turn(peers, chance):
     order = [peer for peer in peers if peer != "ceiling"]
     chance.shuffle(order)
     if "ceiling" in peers:
-        beside = order.index("shoal") if "shoal" in order else 0
+        beside = next((place for place, peer in enumerate(order) if peer in OURS), 0)
         order.insert(beside + chance.randrange(2), "ceiling")
     return order
 
 
 def compared(played):
-    """Replace each digest by whether it is that of the serial loop in the same round."""
+    """Replace each digest by whether it is that of the serial loop in the same round.
+
+    Who did less than the loop has compared it already.
+    """
     digests = {record["peer"]: record.pop("digest", None) for record in played}
     for record in played:
-        if digests.get("serial"):
+        if digests.get("serial") and "same" not in record:
             record["same"] = digests[record["peer"]] == digests["serial"]
     return played
 

@@ -19,14 +19,35 @@ class Peer:
         call: called with a function and one input, returns its result.
         close: ends it.
         own_seconds: None, or tells how long the last map took by the peer's own clock.
+        sweep: called with what `workloads.sweeping` asks, and with a path to store its points at
+            where it `can_store`; returns a dataset, or the results in the order of the grid. None:
+            it maps the points.
+        most_points: how many points of a sweep, or tasks of a map, it can do in a few seconds;
+            None for any number.
+        has_run: whether it has run what is asked before, where that matters.
     """
 
-    def __init__(self, *, map, stream=None, call=None, close=None, own_seconds=None):
+    def __init__(
+        self,
+        *,
+        map,
+        stream=None,
+        call=None,
+        close=None,
+        own_seconds=None,
+        sweep=None,
+        can_store=False,
+        most_points=None,
+    ):
         self.map = map
         self.stream = stream
         self.call = call
         self.close = close or (lambda: None)
         self.own_seconds = own_seconds
+        self.sweep = sweep
+        self.can_store = can_store
+        self.most_points = most_points
+        self.has_run = False
 
 
 def serial(_workers, _chunk):
@@ -45,7 +66,17 @@ def shoal(workers, _chunk, *, one_by_map=False):
         call = lambda f, x: shoal.map(f, [x])[0]  # noqa: E731
     else:
         call = lambda f, x: executor().submit(f, x).result()  # noqa: E731
-    return Peer(map=shoal.map, stream=shoal.imap, call=call)
+
+    def sweep(asked, store=None):
+        return shoal.sweep(
+            asked.block or asked.f,
+            asked.axes,
+            outputs=asked.outputs if not asked.dims else asked.dims,
+            vectorized=asked.block is not None,
+            checkpoint=store,
+        )
+
+    return Peer(map=shoal.map, stream=shoal.imap, call=call, sweep=sweep, can_store=True)
 
 
 def process_pool_executor(workers, chunk, *, chunked, start="fork"):
@@ -88,6 +119,22 @@ def joblib(workers, _chunk):
         stream=partial(run, return_as="generator"),
         call=lambda f, x: run(f, [x])[0],
     )
+
+
+def joblib_on(workers, _chunk, *, backend):
+    """Let all that uses joblib within a loop use a backend."""
+    from joblib import parallel_config
+
+    if backend == "shoal":
+        import shoal
+
+        shoal.register_joblib()
+
+    def run(f, inputs):
+        with parallel_config(backend=backend, n_jobs=workers):
+            return loop(f, inputs)
+
+    return Peer(map=run)
 
 
 def loky(workers, chunk):
@@ -256,6 +303,9 @@ PEERS = {
         partial(multiprocessing_pool, start="forkserver"),
     ),
     "joblib": ("joblib", joblib),
+    "joblib on shoal": ("joblib", partial(joblib_on, backend="shoal")),
+    "joblib on loky": ("joblib", partial(joblib_on, backend="loky")),
+    "joblib on multiprocessing": ("joblib", partial(joblib_on, backend="multiprocessing")),
     "loky, chunked": ("loky", loky),
     "mpire": ("mpire", mpire),
     "mpire, shared_objects": ("mpire", mpire_shared_objects),

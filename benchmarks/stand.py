@@ -20,11 +20,13 @@ def main():
     workload = import_module("workloads." + name.partition("-")[0]).WORKLOADS[name]
     workers = len(os.sched_getaffinity(0))
     quick = size == "quick"
+    from clusters import CLUSTERS
     from peers import PEERS
+    from sweepers import SWEEPERS
 
     jobs = (workload.job(quick, int(line)) for line in sys.stdin)
     first = next(jobs)
-    module, start = PEERS[peer_name]
+    module, start = (PEERS | SWEEPERS | CLUSTERS)[peer_name]
 
     ready_at = monotonic()
     import_module(module)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from operator import ge, le
 from statistics import median
 
-from measure import counted, ratios, values
+from measure import ratios, values
 
 TUNED = ("ProcessPoolExecutor, chunked", "multiprocessing.Pool", "joblib", "loky, chunked")
 SLOW_STARTERS = (
@@ -14,6 +14,7 @@ SLOW_STARTERS = (
     "ProcessPoolExecutor, chunked, spawn",
     "multiprocessing.Pool, forkserver",
 )
+SWEEPERS = ("pipefunc", "pipefunc, dict", "xyzpy", "xsweep, processes", "xsweep, serial")
 SIGNS = {"≥": ge, "≤": le}
 
 
@@ -42,19 +43,33 @@ class Target:
         return SIGNS[self.sign](number, self.limit)
 
 
-def share_of(reference):
-    return lambda records: median(ratios(records, reference, "shoal", "seconds"))
+def share_of(reference, ours="shoal"):
+    return lambda records: median(ratios(records, reference, ours, "seconds"))
 
 
-def lead_over(rivals, key):
-    """Measure the best rival's time over shoal's, in the same rounds."""
-    return lambda records: min(
-        median(ratios(records, rival, "shoal", key)) for rival in rivals if counted(records, rival)
-    )
+def share_of_gain(peer):
+    """Measure a peer's speed-up over one block on one core, over the ceiling's over the loop."""
+
+    def reached(records):
+        gains = ratios(records, "one block", peer, "seconds")
+        ceilings = ratios(records, "serial", "ceiling", "seconds")
+        return median(gain / ceiling for gain, ceiling in zip(gains, ceilings, strict=True))
+
+    return reached
 
 
-def typical(key):
-    return lambda records: median(values(records, "shoal", key))
+def lead_over(rivals, key, ours="shoal"):
+    """Measure the best rival's time over shoal's, in the same rounds; the slowest sit them out."""
+
+    def reached(records):
+        leads = [ratios(records, rival, ours, key) for rival in rivals]
+        return min(median(lead) for lead in leads if lead)
+
+    return reached
+
+
+def typical(key, ours="shoal"):
+    return lambda records: median(values(records, ours, key))
 
 
 def largest(key):
@@ -122,5 +137,101 @@ TARGETS = (
         "≥",
         0.91,
         share_of("ideal schedule"),
+    ),
+    Target("grid", "labelled sweep, share of the ceiling", "ratio", "≥", 0.95, share_of("ceiling")),
+    Target(
+        "grid",
+        "labelled sweep, the best tuned peer's time, without labels, over shoal's",
+        "ratio",
+        "≥",
+        0.98,
+        lead_over(TUNED, "seconds"),
+    ),
+    Target(
+        "grid",
+        "labelled sweep, time a point of the best of pipefunc, xyzpy and xsweep over shoal's",
+        "ratio",
+        "≥",
+        1.0,
+        lead_over(SWEEPERS, "point_seconds"),
+    ),
+    Target(
+        "grid-slow", "9 ms points, share of the ceiling", "ratio", "≥", 0.95, share_of("ceiling")
+    ),
+    Target(
+        "grid-cold",
+        "cold labelled sweep, import included, time of the best of joblib, loky, spawn and "
+        "forkserver pools over shoal's",
+        "ratio",
+        "≥",
+        1.0,
+        lead_over(SLOW_STARTERS, "import_seconds"),
+    ),
+    *(
+        Target(
+            name,
+            f"in blocks, {how}: speed-up over one block on one core, over the ceiling's speed-up",
+            "ratio",
+            "≥",
+            0.9,
+            share_of_gain(peer),
+        )
+        for name in ("grid-vectorized", "grid-vectorized-naive")
+        for how, peer in (("as it comes", "shoal"), ("with a reference", "shoal, reference"))
+    ),
+    Target(
+        "grid-compiled", "compiled, share of the ceiling", "ratio", "≥", 0.9, share_of("ceiling")
+    ),
+    Target("cheap", "a point above the function", "seconds", "≤", 2e-6, typical("above_seconds")),
+    Target("arrays", "1,000 points of 1 MB", "seconds", "≤", 0.6, typical("seconds")),
+    Target("resume", "every point stored", "seconds", "≤", 0.15, typical("seconds")),
+    Target(
+        "resume",
+        "every point stored, time of the best of pipefunc, xyzpy and xsweep over shoal's",
+        "ratio",
+        "≥",
+        1.0,
+        lead_over(SWEEPERS, "seconds"),
+    ),
+    Target("checkpoint", "what storing costs", "cost_percent", "≤", 3, typical("cost_percent")),
+    Target(
+        "ray", "on Ray, speed-up over serial", "ratio", "≥", 1.5, share_of("serial", "shoal on Ray")
+    ),
+    Target(
+        "ray-tiny",
+        "tiny tasks on Ray",
+        "tasks_per_second",
+        "≥",
+        1e6,
+        typical("tasks_per_second", "shoal on Ray"),
+    ),
+    *(
+        Target(
+            "dask",
+            f"on {where}, time a task of `client.map` over shoal's",
+            "ratio",
+            "≥",
+            10,
+            lead_over(["Dask client.map"], "task_seconds", ours),
+        )
+        for where, ours in (
+            ("a Dask of shoal's", "shoal on Dask"),
+            ("a Client", "shoal on a Dask Client"),
+        )
+    ),
+    *(
+        Target(
+            name,
+            f"`GridSearchCV`, {what}, time of loky's backend over shoal's",
+            "ratio",
+            "≥",
+            0.98,
+            lead_over(["joblib on loky"], "seconds", "joblib on shoal"),
+        )
+        for name, what in (
+            ("scikit", "SVC"),
+            ("scikit-trees", "small trees"),
+            ("scikit-ridge", "8 MB of data"),
+        )
     ),
 )

@@ -5,6 +5,7 @@ This file and those beside it are imported by workers, so they import little.
 """
 
 import time
+from math import ceil
 
 NAMES = (
     "sweep",
@@ -20,6 +21,24 @@ NAMES = (
     "memory-ahead",
     "uneven",
     "uneven-sleep",
+    "grid",
+    "grid-slow",
+    "grid-cold",
+    "grid-vectorized",
+    "grid-vectorized-naive",
+    "grid-compiled",
+    "cheap",
+    "arrays",
+    "resume",
+    "resume-cold",
+    "checkpoint",
+    "ray",
+    "ray-tiny",
+    "dask",
+    "dask-tiny",
+    "scikit",
+    "scikit-trees",
+    "scikit-ridge",
 )
 
 # The peers of most workloads, warm. "chunked" is tuned by hand with the workload's `chunk`.
@@ -37,19 +56,40 @@ LOCAL = (
 
 
 def timed_map(peer, f, inputs):
-    """Time one map. A peer with a clock of its own (the ceiling) tells the seconds itself."""
+    """Time one map. A peer with a clock of its own (the ceiling) tells the seconds itself.
+
+    Peers that cannot do so many tasks do fewer, spread over all, checked by a loop here.
+    """
+    everything, inputs = inputs, spread(inputs, peer.most_points)
     start = time.perf_counter()
     results = peer.map(f, inputs)
     seconds = time.perf_counter() - start
     finished_at = time.monotonic()
     if peer.own_seconds is not None:
         seconds = peer.own_seconds()
-    return {
+    record = {
         "seconds": seconds,
+        "task_seconds": seconds / len(inputs),
+        "tasks": len(inputs),
         "tasks_per_second": len(inputs) / seconds,
         "finished_at": finished_at,
-        "digest": digest(results),
     }
+    if len(inputs) == len(everything):
+        return {**record, "digest": digest(results)}
+    return {**record, "same": digest(results) == digest([f(x) for x in inputs])}
+
+
+def timed_again(peer, f, inputs):
+    """Time a map by a peer that has run it before: a new one runs it twice."""
+    if not peer.has_run:
+        timed_map(peer, f, inputs)
+        peer.has_run = True
+    return timed_map(peer, f, inputs)
+
+
+def spread(inputs, most):
+    """Return at most so many inputs, at even distances; all for None."""
+    return inputs if most is None else inputs[:: max(ceil(len(inputs) / most), 1)]
 
 
 def digest(results):
