@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoal.tasks import executor, failure, imap, map
+    from shoal.sweeps import sweep
+    from shoal.tasks import executor, failure, imap, map, register_joblib
 
-__all__ = ["__version__", "executor", "failure", "imap", "map"]
+__all__ = ["__version__", "executor", "failure", "imap", "map", "register_joblib", "sweep"]
 
 __version__ = "0.1.0"
 
-_FACE = dict.fromkeys(("executor", "failure", "imap", "map"), "shoal.tasks")
+_FACE = {
+    **dict.fromkeys(("executor", "failure", "imap", "map", "register_joblib"), "shoal.tasks"),
+    "sweep": "shoal.sweeps",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -12,14 +12,30 @@
     ├── FunctionNotSent           the function itself cannot be sent or loaded
     ├── ExecutorClosed            used after shutdown (also a RuntimeError)
     ├── ExecutorBroken            the executor can run nothing any more
+    ├── CheckpointError           a checkpoint cannot be used as asked
+    │   ├── CheckpointChanged     it was made by another function or from other inputs
+    │   ├── CheckpointInUse       another process, or this one, has it open
+    │   ├── CheckpointNotWritten  the disk did not take it (also an OSError)
+    │   └── CheckpointUnreadable  not a checkpoint, or one this version does not know
+    ├── VerificationFailed        a vectorised function and its reference disagree
     └── MissingExtra              an optional dependency is not installed (also an ImportError)
 
 An ordinary exception raised by the user's function is *not* wrapped: it keeps its type, and gains a
 note that names the input and the worker's traceback as its cause. Bad arguments are plain
-`ValueError` and `TypeError`, raised before any work starts.
+`ValueError` and `TypeError`, raised before any work starts. Damage that costs some points of a
+checkpoint and not the checkpoint is no error: it is the warning `CheckpointDamaged`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 __all__ = [
+    "CheckpointChanged",
+    "CheckpointDamaged",
+    "CheckpointError",
+    "CheckpointInUse",
+    "CheckpointNotWritten",
+    "CheckpointUnreadable",
     "ExecutorBroken",
     "ExecutorClosed",
     "FunctionNotSent",
@@ -30,6 +46,7 @@ __all__ = [
     "TaskError",
     "TaskRaised",
     "TaskTimeout",
+    "VerificationFailed",
     "WorkerDied",
     "WorkerTraceback",
 ]
@@ -98,6 +115,49 @@ class ExecutorClosed(ShoalError, RuntimeError):
 
 class ExecutorBroken(ShoalError):
     """The executor lost what it needs to run anything, such as its launcher or its cluster."""
+
+
+class CheckpointError(ShoalError):
+    """A checkpoint cannot be used as asked; the file is left as it was."""
+
+
+class CheckpointChanged(CheckpointError):
+    """The function or its inputs are not those the checkpoint was made with.
+
+    The message shows what differs, and how to go on all the same.
+    """
+
+
+class CheckpointInUse(CheckpointError):
+    """The checkpoint is open for writing elsewhere; the message names process and host."""
+
+
+class CheckpointNotWritten(CheckpointError, OSError):
+    """The checkpoint could not be opened, extended or made durable.
+
+    The disk is full, a quota or limit is reached, or the disk failed. What was recorded before is
+    safe as far as the message says, and the same call goes on from there.
+    """
+
+
+class CheckpointUnreadable(CheckpointError):
+    """The file is not a checkpoint, was written by a newer version, or cannot be read."""
+
+
+class CheckpointDamaged(UserWarning):
+    """Some bytes of a checkpoint were lost; the points they held count as missing."""
+
+
+class VerificationFailed(ShoalError):
+    """A vectorised function and its reference, or two of its blocks, disagree.
+
+    Attributes:
+        dataset: What was computed; nothing of it is lost.
+        disagreements: Each point that was found to differ, as its parameters and what differs.
+    """
+
+    dataset: Any = None
+    disagreements: tuple[tuple[Mapping[str, Any], str], ...] = ()
 
 
 class MissingExtra(ShoalError, ImportError):

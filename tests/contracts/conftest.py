@@ -7,14 +7,18 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 import shoal
+from tests.clusters import kept
 
-OURS = ("serial", "threads", "processes", "loky")
+OURS = ("serial", "threads", "processes", "loky", "ray", "dask")
+CLUSTERS = ("ray", "dask")
 FOREIGN = ("stdlib threads", "stdlib processes")
-PROCESSES = ("processes", "loky", "stdlib processes")
+PROCESSES = ("processes", "loky", "ray", "dask", "stdlib processes")
 
 
 def make_executor(name):
-    """A new executor for two tasks at once."""
+    """A new executor for two tasks at once; clusters stay from their first use to the end."""
+    if name in CLUSTERS:
+        kept(name)
     if name == "stdlib threads":
         return ThreadPoolExecutor(2)
     if name == "stdlib processes":

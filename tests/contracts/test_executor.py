@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from concurrent.futures import (
     FIRST_COMPLETED,
     FIRST_EXCEPTION,
@@ -28,19 +27,12 @@ from tests.contracts.payloads import (
     touch,
     touch_and_hold,
 )
+from tests.faults.watching import until
 
 pytestmark = pytest.mark.timeout(60)
 ALL = OURS + FOREIGN
 CONCURRENT = tuple(name for name in ALL if name != "serial")
 SECONDS = 30
-
-
-def until(condition, seconds=SECONDS):
-    """Polls for what another process does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 @pytest.fixture(params=ALL)
@@ -205,7 +197,7 @@ def test_map_raises_where_the_failing_input_stands(executor):
 
 
 def test_map_with_a_timeout_raises_timeout_error(concurrent, gate):
-    results = concurrent.map(hold_unless_zero, [0, 1], [str(gate)] * 2, timeout=0.3)
+    results = concurrent.map(hold_unless_zero, [0, 1], [str(gate)] * 2, timeout=0.05)
     with pytest.raises(TimeoutError):
         list(results)
     gate.touch()

@@ -8,11 +8,11 @@ import pytest
 import shoal
 from shoal.errors import ExecutorClosed
 from shoal.tasks import Task, run
-from tests.contracts.conftest import FOREIGN, OURS, make_executor
+from tests.contracts.conftest import CLUSTERS, FOREIGN, OURS, make_executor
 from tests.contracts.payloads import Odd, add, draw, fail_if_three, noisy, pair, square
 
 pytestmark = pytest.mark.timeout(60)
-NAMES = [pytest.param((name, False), id=f"name-{name}") for name in OURS]
+NAMES = [pytest.param((name, False), id=f"name-{name}") for name in OURS if name != "loky"]
 INSTANCES = [pytest.param((name, True), id=f"instance-{name}") for name in OURS + FOREIGN]
 
 
@@ -25,6 +25,18 @@ def executor(request, warm):
 @pytest.fixture(params=[None, 1, 3])
 def batch_size(request):
     return "auto" if request.param is None else request.param
+
+
+def test_loky_by_its_name_serves_map_imap_and_run():
+    """The other claims are made of an instance, since each call by name starts its own workers."""
+    assert shoal.map(square, range(20), executor="loky", max_workers=2) == [
+        x * x for x in range(20)
+    ]
+    squares = shoal.imap(square, itertools.count(), executor="loky", max_workers=2)
+    assert list(itertools.islice(squares, 20)) == [x * x for x in range(20)]
+    squares.close()
+    [outcome] = run(fail_if_three, [Task((3,))], executor="loky", max_workers=2)
+    assert isinstance(outcome.error, Odd)
 
 
 def test_map_equals_the_loop(executor, batch_size):
@@ -75,7 +87,11 @@ def test_a_buffer_yielded_again_and_again_is_read_as_it_was(executor, batch_size
     assert got == [x * x for x in range(30)]
 
 
-@pytest.mark.parametrize("nothing", [[], (), range(0), iter(()), np.empty((0, 3))], ids=repr)
+@pytest.mark.parametrize(
+    "nothing",
+    [[], (), range(0), iter(()), np.empty((0, 3))],
+    ids=lambda nothing: type(nothing).__name__,
+)
 def test_nothing_in_nothing_out(executor, nothing):
     assert shoal.map(square, nothing, executor=executor, max_workers=2) == []
     assert list(shoal.imap(square, nothing, executor=executor, max_workers=2)) == []
@@ -253,7 +269,7 @@ def test_a_closed_instance_is_refused(name):
         shoal.map(square, [1, 2], executor=closed)
 
 
-@pytest.mark.parametrize("name", ["threads", "loky", *FOREIGN])
+@pytest.mark.parametrize("name", ["threads", "loky", *CLUSTERS, *FOREIGN])
 def test_a_timeout_is_refused_where_no_task_can_be_stopped(name, warm):
     executor = warm(name)
     with pytest.raises(ValueError, match="timeout_seconds=1"):

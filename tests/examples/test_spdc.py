@@ -1,5 +1,7 @@
 """The main job: the grid of overlap integrals is right, and the same in parallel as in a loop."""
 
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +14,22 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 import shoal
-from examples.spdc.overlap import axes, closed_form, grid, integrate
+from examples.spdc.faster import overlap_block, overlap_coarse, overlap_compiled
+from examples.spdc.overlap import (
+    axes,
+    closed_form,
+    grid,
+    integrate,
+    named_axes,
+    overlap,
+    overlap_value,
+)
+from shoal.errors import VerificationFailed
 
 DEMO = Path(__file__).parents[2] / "examples" / "spdc" / "demo.py"
 PARAMETERS = grid()
 CORNERS = [PARAMETERS[index] for index in (0, 99, 9900, 9999)]
+PHI, XI = np.transpose(PARAMETERS)
 
 
 @pytest.fixture(scope="module")
@@ -156,17 +169,176 @@ def test_a_parameter_that_is_no_number_costs_only_its_own_point():
     assert results == [integrate(parameter) for parameter in parameters]
 
 
-def test_the_demo_runs_and_draws_its_figure(tmp_path):
+def test_overlap_by_name_equals_integrate_bit_for_bit(serial):
+    some = slice(None, None, 11)
+    by_float = [overlap(phi=phi, xi=xi) for phi, xi in PARAMETERS[some]]
+    by_numpy = [overlap(phi=phi, xi=xi) for phi, xi in zip(PHI[some], XI[some], strict=True)]
+    assert bits(by_float) == bits(by_numpy) == bits(serial[some])
+
+
+def test_the_block_agrees_with_the_closed_form():
+    values = overlap_block(phi=PHI, xi=XI)
+    assert values.shape == PHI.shape
+    assert np.abs(values - closed_form(PHI, XI)).max() < 1e-12  # The closed form's own error.
+
+
+@pytest.mark.parametrize("parameter", [*CORNERS, [0.0, 2.84]])
+def test_the_block_is_right_to_the_last_digits_alone_and_among_others(parameter):
+    exact = float(oracle_by_quadrature(*parameter).real)
+    [alone] = overlap_block(*np.transpose([parameter]))
+    among = overlap_block(*np.transpose([*PARAMETERS[::97], parameter]))[-1]
+    assert abs(alone - exact) < 1e-14
+    assert abs(among - exact) < 1e-14
+
+
+@pytest.mark.parametrize("blocks", [7, 200])
+def test_neither_the_number_nor_the_order_of_blocks_matters(blocks):
+    whole = overlap_block(PHI, XI)
+    shuffled = np.random.default_rng(1).permutation(len(PHI))
+    for order in (np.arange(len(PHI)), shuffled):
+        parts = [overlap_block(PHI[part], XI[part]) for part in np.array_split(order, blocks)]
+        assert np.abs(np.concatenate(parts) - whole[order]).max() < 1e-14
+
+
+def test_the_compiled_integrand_gives_what_quad_gives(serial):
+    values, estimates = np.transpose([overlap_compiled(phi=phi, xi=xi) for phi, xi in PARAMETERS])
+    assert np.abs(values - closed_form(PHI, XI)).max() < 1e-11
+    assert np.abs(values - overlaps(serial).real).max() < 1e-14
+    assert np.abs(estimates - [estimate.real for _, estimate in serial]).max() < 1e-13
+
+
+def test_the_compiled_integrand_is_the_same_in_worker_processes():
+    phi, xi = PHI[::53], XI[::53]
+    serial = [overlap_compiled(*parameter) for parameter in zip(phi, xi, strict=True)]
+    assert shoal.map(overlap_compiled, phi, xi, max_workers=2) == serial
+
+
+def test_numba_is_imported_only_to_compile():
+    program = (
+        "import sys\n"
+        "from examples.spdc.faster import overlap_compiled\n"
+        "assert 'numba' not in sys.modules\n"
+        "overlap_compiled(1.0, 2.0)\n"
+        "assert 'numba' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=DEMO.parents[2], check=True)
+
+
+def test_sixty_four_nodes_look_right_and_are_wrong_where_the_focus_is_tight():
+    errors = np.abs(overlap_coarse(phi=PHI, xi=XI) - closed_form(PHI, XI))
+    assert np.median(errors) < 1e-14
+    assert 0.15 < errors.max() < 0.17
+    assert XI[errors.argmax()] > 100.0
+    assert XI[errors > 1e-6].min() == pytest.approx(8.7, abs=0.1)
+
+
+@pytest.mark.parametrize("f", [overlap, overlap_compiled])
+def test_a_point_that_is_no_number_is_a_type_error(f):
+    with pytest.raises(TypeError):
+        f(phi="-3.14", xi=1.0)
+
+
+@pytest.mark.parametrize("f", [overlap_block, overlap_coarse])
+def test_a_block_that_holds_no_numbers_is_a_type_error(f):
+    with pytest.raises(TypeError):
+        f(phi=np.array(["-3.14"]), xi=np.array([1.0]))
+
+
+@pytest.mark.parametrize("points", [1, 7, 49, 100])
+def test_the_named_axes_span_the_grid(points):
+    named = named_axes(points)
+    assert [[phi, xi] for phi in named["phi"] for xi in named["xi"]] == grid(points)
+    assert all(type(value) is float for axis in named.values() for value in axis)
+
+
+def test_the_sweep_equals_the_loop_bit_for_bit_and_is_labelled(serial):
+    named = named_axes()
+    pairs = shoal.sweep(overlap, named, outputs=["overlap", "error"])
+    assert bits(np.stack([pairs.overlap, pairs.error], axis=-1)) == bits(serial)
+    assert pairs.overlap.dims == ("phi", "xi")
+    for name, values in named.items():
+        assert pairs[name].values.tolist() == values
+    phi, xi = PARAMETERS[4711]
+    assert pairs.overlap.sel(phi=phi, xi=xi).item() == serial[4711][0]
+
+
+def test_the_value_is_the_overlap_without_its_estimate():
+    phi, xi = PARAMETERS[4711]
+    assert overlap_value(phi=phi, xi=xi) == overlap(phi=phi, xi=xi)[0].real
+
+
+def test_the_block_is_the_same_in_a_sweep_and_passes_its_check():
+    options = {"vectorized": True, "reference": overlap_value, "outputs": "overlap"}
+    values = shoal.sweep(overlap_block, named_axes(), **options).overlap.values.ravel()
+    assert np.abs(values - overlap_block(phi=PHI, xi=XI)).max() < 1e-14
+
+
+@pytest.mark.parametrize("points", [12, 100])
+def test_sixty_four_nodes_pass_alone_and_not_beside_the_function_of_one_point(points):
+    options = {"vectorized": True, "outputs": "overlap"}
+    alone = shoal.sweep(overlap_coarse, named_axes(points), **options)
+    assert not alone.shoal.errors.size
+    with pytest.raises(VerificationFailed, match="differs from its reference") as caught:
+        shoal.sweep(overlap_coarse, named_axes(points), reference=overlap_value, **options)
+    assert caught.value.dataset.overlap.identical(alone.overlap)
+    corners = {tuple(CORNERS[index]) for index in (1, 3)}
+    found = {(point["phi"], point["xi"]) for point, _ in caught.value.disagreements}
+    assert points != 100 or corners <= found
+
+
+def test_the_demo_tells_its_story_and_draws_its_figure(tmp_path):
     output = tmp_path / "new" / "figure.png"
-    command = [sys.executable, DEMO, "--points", "12", "--max-workers", "2", "--output", output]
+    command = [sys.executable, DEMO, "--points", "24", "--max-workers", "2", "--output", output]
     demo = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert demo.returncode == 0, demo.stderr
-    assert "%|" not in demo.stderr, "a progress bar where nobody watches"
-    for claim in ("12 x 12", "all 144 equal the loop's, bit for bit", "closed form", str(output)):
+    assert (demo.returncode, demo.stderr) == (0, "")  # No progress bar where nobody watches.
+    for claim in (
+        "24 x 24 numerical integrals",
+        "equal the loop, bit for bit, at all 576 points",
+        "overlap  (phi, xi) complex128",
+        "new/figure.png",
+        "VerificationFailed: the vectorised function differs from its reference",
+        "$ shoal checkpoint show new/figure.checkpoint",
+        "def overlap(phi, xi):",
+        "damage: none",
+        "equals that of the uninterrupted sweep, bit for bit",
+        "PointsFailed: 1 of 576 points failed, the first at phi='pi'",
+        "TypeError: can't multiply sequence",
+        "failed on input ['pi', ",
+        "shoal.failure(error).replay()",
+        "the same TypeError",
+    ):
         assert claim in demo.stdout
-    assert "TypeError: can't multiply sequence" in demo.stdout
-    assert "failed on input ['pi', " in demo.stdout
-    assert "shoal.failure(error).replay()" in demo.stdout
+    rows = re.findall(r"^  (\S.*\S) +[\d.]+ +[\d.]+ +(\d+e-\d+)$", demo.stdout, re.MULTILINE)
+    assert [name for name, _ in rows] == [
+        "for loop",
+        "shoal.map",
+        "shoal.sweep",
+        "shoal.sweep in blocks, by quad_vec",
+        "shoal.sweep of machine code, by numba",
+    ]
+    assert all(float(error) < 1e-11 for _, error in rows)
+    assert demo.stdout.count("\n") < 100
     colours = imread(output)[..., :3]
     assert min(colours.shape[:2]) > 500
     assert len(np.unique(colours.reshape(-1, 3), axis=0)) > 50
+
+
+def test_a_sweep_killed_half_way_goes_on_from_there(tmp_path, serial):
+    checkpoint = tmp_path / "spdc.checkpoint"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from resume import done, kill_half_way, sweep\n"
+        "checkpoint, workers = Path(sys.argv[2]), {'max_workers': 2}\n"
+        "print(kill_half_way(checkpoint, 100, workers), done(checkpoint))\n"
+        "pairs = sweep(checkpoint, 100, workers)\n"
+        "print(pairs.shoal.provenance['points_from_checkpoint'])\n"
+        "print(pairs.overlap.values.tobytes().hex())\n"
+    )
+    command = [sys.executable, "-c", program, DEMO.parent, checkpoint]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    status, kept, taken_over = map(int, told[:3])
+    assert status == -signal.SIGKILL
+    assert 5_000 <= kept < 10_000
+    assert taken_over == kept
+    assert bytes.fromhex(told[3]) == bits([value for value, _ in serial])

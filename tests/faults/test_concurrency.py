@@ -140,7 +140,7 @@ def test_submit_and_map_on_one_executor_work_together(pool):
     assert [future.result(10) for future in futures] == [2**x for x in range(50)]
 
 
-@pytest.mark.parametrize("how", ["close", "drop", "break"])
+@pytest.mark.parametrize("how", ["close", "break"])
 def test_an_imap_given_up_midway_leaves_the_pool_usable(pool, tmp_path, how):
     ledger = tmp_path / "begun"
 
@@ -152,12 +152,9 @@ def test_an_imap_given_up_midway_leaves_the_pool_usable(pool, tmp_path, how):
         return x
 
     results = shoal.imap(task, itertools.count(), executor=pool, batch_size=1)
-    if how == "break":
-        for got in results:
-            if got == 5:
-                break
-    else:
-        assert [next(results) for _ in range(6)] == list(range(6))
+    for got in results:
+        if got == 5:
+            break
     until(lambda: len(lines(ledger)) >= 8)
     if how == "close":
         results.close()

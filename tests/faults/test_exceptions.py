@@ -14,7 +14,8 @@ from shoal.tasks import Task, run
 pytestmark = pytest.mark.timeout(60)
 BAD = 0.7390851
 TWELVE = [0.1, 0.2, 0.3, BAD, *range(4, 12)]
-EXECUTORS = ("serial", "threads", "processes", "loky")
+PROCESSES = ("processes", "loky")
+EXECUTORS = ("serial", "threads", *PROCESSES)
 
 
 class TwoArguments(Exception):
@@ -93,9 +94,21 @@ def batch_size(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def loky():
+    """One loky for all these faults: what costs only its own task leaves it usable."""
+    with shoal.executor("loky", max_workers=2) as made:
+        yield made
+
+
 @pytest.fixture(params=EXECUTORS)
-def executor(request):
+def name(request):
     return request.param
+
+
+@pytest.fixture
+def executor(name, request):
+    return request.getfixturevalue("loky") if name == "loky" else name
 
 
 def still_works(pool, pids):
@@ -238,8 +251,8 @@ def test_an_exception_group_keeps_its_members(executor):
     assert [type(each) for each in error.exceptions] == [ValueError, KeyError]
 
 
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_a_message_of_10_mb_is_cut_to_64_kib(name, batch_size):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_message_of_10_mb_is_cut_to_64_kib(executor, batch_size):
     """E07: the start and the end of it are kept, and how much is missing is said."""
 
     def enormous():
@@ -248,7 +261,7 @@ def test_a_message_of_10_mb_is_cut_to_64_kib(name, batch_size):
     got = shoal.map(
         failing(enormous),
         TWELVE,
-        executor=name,
+        executor=executor,
         max_workers=2,
         batch_size=batch_size,
         on_error="return",
@@ -271,14 +284,14 @@ class LoadsNot:
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["list", "generator"])
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_an_input_that_cannot_be_pickled_costs_its_own_task(name, lazy, batch_size):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_an_input_that_cannot_be_pickled_costs_its_own_task(executor, lazy, batch_size):
     """E06: a lock, named as the input of its task."""
     inputs = [*range(3), threading.Lock(), *range(4, 12)]
     got = shoal.map(
         lambda x: x,
         (x for x in inputs) if lazy else inputs,
-        executor=name,
+        executor=executor,
         max_workers=2,
         batch_size=batch_size,
         on_error="return",
@@ -291,14 +304,14 @@ def test_an_input_that_cannot_be_pickled_costs_its_own_task(name, lazy, batch_si
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["list", "generator"])
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_an_input_that_cannot_be_unpickled_costs_its_own_task(name, lazy, batch_size):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_an_input_that_cannot_be_unpickled_costs_its_own_task(executor, lazy, batch_size):
     """E06: found out in the worker, named in the parent."""
     inputs = [*range(3), LoadsNot(), *range(4, 12)]
     got = shoal.map(
         lambda x: x,
         (x for x in inputs) if lazy else inputs,
-        executor=name,
+        executor=executor,
         max_workers=2,
         batch_size=batch_size,
         on_error="return",
@@ -309,15 +322,15 @@ def test_an_input_that_cannot_be_unpickled_costs_its_own_task(name, lazy, batch_
     assert "OSError: not here" in str(error)
 
 
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_a_result_that_cannot_be_pickled_costs_its_own_task(name, batch_size):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_result_that_cannot_be_pickled_costs_its_own_task(executor, batch_size):
     """E06: a lock as a result; MaybeEncodingError it is not."""
 
     def task(x):
         return threading.Lock() if x == BAD else x
 
     got = shoal.map(
-        task, TWELVE, executor=name, max_workers=2, batch_size=batch_size, on_error="return"
+        task, TWELVE, executor=executor, max_workers=2, batch_size=batch_size, on_error="return"
     )
     error = the_bad_one(got)
     assert isinstance(error, ResultNotReturned)
@@ -325,15 +338,15 @@ def test_a_result_that_cannot_be_pickled_costs_its_own_task(name, batch_size):
     assert str(BAD) in "".join(error.__notes__)
 
 
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_a_result_that_cannot_be_unpickled_costs_its_own_task(name, batch_size):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_result_that_cannot_be_unpickled_costs_its_own_task(executor, batch_size):
     """E06: found out in the parent."""
 
     def task(x):
         return LoadsNot() if x == BAD else x
 
     got = shoal.map(
-        task, TWELVE, executor=name, max_workers=2, batch_size=batch_size, on_error="return"
+        task, TWELVE, executor=executor, max_workers=2, batch_size=batch_size, on_error="return"
     )
     error = the_bad_one(got)
     assert isinstance(error, ResultNotReturned)
@@ -347,8 +360,8 @@ class Leaves:
         return sys.exit, (3,)
 
 
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_a_result_that_ends_whoever_loads_it_costs_its_own_task(name, batch_size):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_result_that_ends_whoever_loads_it_costs_its_own_task(executor, batch_size):
     """E06: the user's session is not ended by a result."""
 
     def task(x):
@@ -356,7 +369,7 @@ def test_a_result_that_ends_whoever_loads_it_costs_its_own_task(name, batch_size
 
     try:
         got = shoal.map(
-            task, TWELVE, executor=name, max_workers=2, batch_size=batch_size, on_error="return"
+            task, TWELVE, executor=executor, max_workers=2, batch_size=batch_size, on_error="return"
         )
     except SystemExit:
         pytest.fail("a result ended the caller's process")
@@ -377,11 +390,13 @@ def test_a_callback_that_leaves_does_not_end_the_executor(pool, caplog):
     assert pool.submit(abs, -3).result(10) == 3
 
 
-@pytest.mark.parametrize("name", ["processes", "loky"])
-def test_lambdas_and_closures_are_results_like_others(name):
+@pytest.mark.parametrize("name", PROCESSES)
+def test_lambdas_and_closures_are_results_like_others(executor):
     """E06: what only cloudpickle can send arrives too."""
     shift = 5
-    adders = shoal.map(lambda x: lambda y: x + y + shift, range(3), executor=name, max_workers=2)
+    adders = shoal.map(
+        lambda x: lambda y: x + y + shift, range(3), executor=executor, max_workers=2
+    )
     assert [adder(10) for adder in adders] == [15, 16, 17]
 
 

@@ -63,8 +63,11 @@ MODULE = """
 """
 
 
-@pytest.mark.parametrize("times", ["", "old"], ids=["now", "with-an-old-time-stamp"])
-@pytest.mark.parametrize("warm", ["", "warm"], ids=["cold", "warm"])
+@pytest.mark.parametrize(
+    ("warm", "times"),
+    [("warm", ""), ("", "old")],
+    ids=["warm-and-now", "cold-and-with-an-old-time-stamp"],
+)
 def test_a_module_rewritten_on_disk_and_not_reloaded_runs_as_loaded(run, tmp_path, warm, times):
     """The serial loop would run what was imported; rsync and tar keep old time stamps."""
     write(tmp_path / "written.py", "def f(x):\n    return ('as loaded', x)\n", when=LONG_AGO)

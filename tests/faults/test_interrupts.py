@@ -48,9 +48,9 @@ SLEEPERS = """
 """
 
 
-def interrupt(program, *, group):
-    """What a terminal does at Ctrl-C, or what `kill -INT` does."""
-    if group:
+def interrupt(program, *, to="group"):
+    """What a terminal does at Ctrl-C, to the group; or what `kill -INT` does, to the parent."""
+    if to == "group":
         os.killpg(program.pid, signal.SIGINT)
     else:
         os.kill(program.pid, signal.SIGINT)
@@ -75,28 +75,51 @@ def assert_ended_by_ctrl_c(program, *, presses=1, seconds=5):
     until(lambda: not program.living(), 2, "the end of all processes")
 
 
-@pytest.mark.parametrize("group", [True, False], ids=["to-the-group", "to-the-parent"])
-@pytest.mark.parametrize("how", ["map", "imap", "run", "result", "executor-map", "threads"])
-def test_ctrl_c_ends_everything_with_one_traceback(start, tmp_path, how, group):
+HOWS = ["map", "imap", "run", "result", "executor-map", "threads"]
+
+
+def slow(*values):
+    """A case for the slow suite only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("how", "to"),
+    [
+        *((how, "group") for how in HOWS),
+        ("map", "parent"),
+        *(slow(how, "parent") for how in HOWS if how != "map"),
+    ],
+)
+def test_ctrl_c_ends_everything_with_one_traceback(start, tmp_path, how, to):
     """E09: once, while tasks run."""
     program = start(SLEEPERS, how)
     until(lambda: len(lines(tmp_path / "ledger")) == 2)
-    interrupt(program, group=group)
+    interrupt(program, to=to)
     assert_ended_by_ctrl_c(program)
 
 
-@pytest.mark.parametrize("group", [True, False], ids=["to-the-group", "to-the-parent"])
-@pytest.mark.parametrize("pause", [0.0, 0.01, 0.1])
-def test_a_second_ctrl_c_does_no_harm(start, tmp_path, group, pause):
+@pytest.mark.parametrize(
+    ("pause", "to"),
+    [
+        (0.0, "group"),
+        (0.01, "parent"),
+        (0.1, "group"),
+        slow(0.0, "parent"),
+        slow(0.01, "group"),
+        slow(0.1, "parent"),
+    ],
+)
+def test_a_second_ctrl_c_does_no_harm(start, tmp_path, to, pause):
     """E09: twice, the second at once or while the first is seen to."""
     program = start(SLEEPERS, "map")
     until(lambda: len(lines(tmp_path / "ledger")) == 2)
-    interrupt(program, group=group)
+    interrupt(program, to=to)
     end = time.monotonic() + pause
     while time.monotonic() < end and program.process.poll() is None:
         pass
     if program.process.poll() is None:
-        interrupt(program, group=group)
+        interrupt(program, to=to)
     assert_ended_by_ctrl_c(program, presses=2)
 
 
@@ -124,7 +147,7 @@ def test_ctrl_c_while_a_worker_imports(start, tmp_path, presses):
     )
     until(lambda: len(lines(tmp_path / "ledger")) == 2)
     for _ in range(presses):
-        interrupt(program, group=True)
+        interrupt(program)
     assert_ended_by_ctrl_c(program, presses=presses)
 
 
@@ -134,7 +157,7 @@ def test_ctrl_c_while_workers_start(start, tmp_path, presses):
     program = start(SLEEPERS, "map")
     until(program.others)
     for _ in range(presses):
-        interrupt(program, group=True)
+        interrupt(program)
     assert_ended_by_ctrl_c(program, presses=presses)
 
 
@@ -154,7 +177,7 @@ def test_ctrl_c_while_the_program_waits_at_its_end(start, tmp_path):
         """
     )
     until(lambda: lines(tmp_path / "ledger"))
-    interrupt(program, group=True)
+    interrupt(program)
     program.finish(5)
     until(lambda: not program.living(), 2, "the end of all processes")
 
@@ -181,7 +204,7 @@ def test_after_ctrl_c_the_session_goes_on(start, tmp_path):
     )
     for number in (1, 2, 3):
         until(lambda number=number: len(lines(tmp_path / "ledger")) == 2 * number)
-        interrupt(program, group=True)
+        interrupt(program)
     status, out, err = program.finish(20)
     assert (status, err) == (0, "")
     assert out.splitlines() == ["interrupted", "[1, 2, 3]"] * 3
@@ -195,7 +218,7 @@ AT_ANY_MOMENT = """
     random.seed(int(sys.argv[1]))
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     interrupted = 0
-    for _ in range(150):
+    for _ in range(int(sys.argv[2])):
         try:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.03))
             while True:
@@ -211,11 +234,11 @@ AT_ANY_MOMENT = """
 """
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_ctrl_c_at_any_moment_leaves_a_session_that_works_and_ends(start, seed):
+@pytest.mark.parametrize(("seed", "times"), [(0, 40), *(slow(seed, 150) for seed in range(3))])
+def test_ctrl_c_at_any_moment_leaves_a_session_that_works_and_ends(start, seed, times):
     """E09: interrupts strike anywhere; every later result is right, and the exit prompt."""
-    status, out, err = start(AT_ANY_MOMENT, str(seed)).finish(20)
-    assert (status, out) == (0, "150\n[1]\n"), err
+    status, out, err = start(AT_ANY_MOMENT, seed, times).finish(20)
+    assert (status, out) == (0, f"{times}\n[1]\n"), err
 
 
 @pytest.mark.parametrize("how", ["map", "imap", "result"])
@@ -292,9 +315,9 @@ def kill_at(program, seconds):
     program.process.communicate()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_parent_killed_at_a_random_moment_leaves_nothing_behind(start, seed):
-    """E08: before, during and after the start of the launcher and its workers."""
+    """E08: while and after the launcher and its workers start; the slow suite has 200 moments."""
     kill_at(start(SLEEPERS, "map"), random.Random(seed).uniform(0.05, 0.6))
 
 

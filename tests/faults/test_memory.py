@@ -33,9 +33,9 @@ def launcher_of(pool):
 
 
 @pytest.fixture
-def little_memory(pool):
+def little_memory(fresh_pool):
     """A pool whose launcher, and so every later worker, lives in a cgroup of 64 MiB."""
-    launcher = launcher_of(pool)
+    launcher = launcher_of(fresh_pool)
     group = LIMIT / f"shoal-test-{os.getpid()}"
     try:
         group.mkdir()
@@ -45,11 +45,11 @@ def little_memory(pool):
         (group / "memory.limit_in_bytes").write_text(str(64 * MIB))
         with contextlib.suppress(OSError):  # only where swap is accounted
             (group / "memory.memsw.limit_in_bytes").write_text(str(64 * MIB))
-        for pid in (launcher, *pool.supervisor.pids()):
+        for pid in (launcher, *fresh_pool.supervisor.pids()):
             (group / "cgroup.procs").write_text(str(pid))
-        yield pool
+        yield fresh_pool
     finally:
-        pool.supervisor.stop(kill=True)
+        fresh_pool.supervisor.stop(kill=True)
         until(lambda: not (group / "cgroup.procs").read_text().split())
         end = time.monotonic() + 5
         while True:
@@ -60,19 +60,19 @@ def little_memory(pool):
                 assert time.monotonic() < end, "the cgroup could not be removed"
 
 
-def test_memory_refused_to_a_task_is_its_memory_error(pool):
+def test_memory_refused_to_a_task_is_its_memory_error(fresh_pool):
     """E04: RLIMIT_AS of 512 MiB above what the worker has: an exception, not a death."""
-    launcher = launcher_of(pool)
-    for pid in (launcher, *pool.supervisor.pids()):
+    launcher = launcher_of(fresh_pool)
+    for pid in (launcher, *fresh_pool.supervisor.pids()):
         room = psutil.Process(pid).memory_info().vms + 512 * MIB
         resource.prlimit(pid, resource.RLIMIT_AS, (room, room))
-    pids = set(pool.supervisor.pids())
-    got = shoal.map(grab, [1, 2, 4096, 3], executor=pool, on_error="return")
+    pids = set(fresh_pool.supervisor.pids())
+    got = shoal.map(grab, [1, 2, 4096, 3], executor=fresh_pool, on_error="return")
     error = got.pop(2)
     assert got == [MIB, 2 * MIB, 3 * MIB]
     assert type(error) is MemoryError
     assert shoal.failure(error).args == (4096,)
-    assert set(pool.supervisor.pids()) == pids
+    assert set(fresh_pool.supervisor.pids()) == pids
 
 
 def test_an_array_too_large_is_numpy_s_own_memory_error(pool):

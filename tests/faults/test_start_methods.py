@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(60)
 lock = threading.Lock()
 
 
-def test_a_lock_held_by_a_thread_while_the_pool_starts_is_not_held_in_workers(pool):
+def test_a_lock_held_by_a_thread_while_the_pool_starts_is_not_held_in_workers(fresh_pool):
     """E17: workers are no fork of the user's process."""
     entered, leave = threading.Event(), threading.Event()
 
@@ -34,7 +34,7 @@ def test_a_lock_held_by_a_thread_while_the_pool_starts_is_not_held_in_workers(po
         return lock.acquire(timeout=5)
 
     try:
-        assert shoal.map(task, range(2), executor=pool, batch_size=1, timeout_seconds=20) == [
+        assert shoal.map(task, range(2), executor=fresh_pool, batch_size=1, timeout_seconds=20) == [
             True,
             True,
         ]
@@ -276,11 +276,10 @@ def test_a_forked_child_may_map_too(run):
     assert out == "7 [1]\n"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_child_of_multiprocessing_may_map(run, method):
+def test_a_child_of_multiprocessing_may_map(run):
     """E17: whatever way it was started."""
     out = run(
-        f"""
+        """
         import multiprocessing
         import shoal
 
@@ -288,17 +287,18 @@ def test_a_child_of_multiprocessing_may_map(run, method):
             queue.put(shoal.map(abs, [-1, -2], max_workers=2))
 
         if __name__ == "__main__":
-            context = multiprocessing.get_context("{method}")
             print(shoal.map(abs, [-5], max_workers=2), flush=True)
-            queue = context.Queue()
-            process = context.Process(target=work, args=(queue,))
-            process.start()
-            print(queue.get(timeout=20))
-            process.join(20)
-            print(process.exitcode)
+            for method in ("fork", "spawn", "forkserver"):
+                context = multiprocessing.get_context(method)
+                queue = context.Queue()
+                process = context.Process(target=work, args=(queue,))
+                process.start()
+                got = queue.get(timeout=20)
+                process.join(20)
+                print(method, got, process.exitcode, flush=True)
         """
     )
-    assert out == "[5]\n[1, 2]\n0\n"
+    assert out == "[5]\nfork [1, 2] 0\nspawn [1, 2] 0\nforkserver [1, 2] 0\n"
 
 
 def test_a_path_object_on_the_search_path_does_no_harm(run):
@@ -328,12 +328,12 @@ def test_a_very_long_command_line_does_no_harm(run):
     assert run(source, *files) == "5001 [5001]\n"
 
 
-@pytest.mark.parametrize("name", ["json", "socket", "numpy", "worker", "shoal"])
-def test_a_file_in_the_working_directory_is_not_taken_for_a_library(start, tmp_path, name):
+def test_files_in_the_working_directory_are_not_taken_for_libraries(start, tmp_path):
     """E17: the script is elsewhere; a data directory may hold files of any name."""
     data = tmp_path / "data"
     data.mkdir()
-    (data / f"{name}.py").write_text("raise ImportError('this is data')\n")
+    for name in ("json", "socket", "numpy", "worker", "shoal"):
+        (data / f"{name}.py").write_text(f"raise ImportError('{name} is data')\n")
     program = start(
         "import shoal\nprint(shoal.map(abs, [-1], max_workers=2))\n", name="ok.py", cwd=data
     )

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import shoal
+from tests.searching import examples
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -261,7 +262,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(trees, min_size=1, max_size=6))
 def test_any_tree_of_values_goes_there_and_back_bit_equal(values):
     """E19: found by search."""
@@ -269,7 +270,7 @@ def test_any_tree_of_values_goes_there_and_back_bit_equal(values):
     assert all(map(same, shoal.map(lambda x: x, iter(values), max_workers=2), values))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     # numpy's own pickles lose the byte order of what is not contiguous.
     st.lists(arrays.filter(lambda each: ">" not in str(each.dtype)), min_size=1, max_size=4),

@@ -1,5 +1,6 @@
 """Workers that are killed, crash or vanish cost no more than the call they were running."""
 
+import contextlib
 import gc
 import os
 import random
@@ -51,24 +52,27 @@ def test_a_sweep_under_a_storm_of_kills_gives_the_serial_results(pool, tmp_path)
         return x * 1.1
 
     def storm():
-        dice = random.Random(1)
-        while not finished.wait(dice.uniform(0.05, 0.3)):
-            pids = pool.supervisor.pids()
-            if pids:
-                kills.append(pids[dice.randrange(len(pids))])
-                os.kill(kills[-1], signal.SIGKILL)
+        dice, due = random.Random(1), 1
+        while not finished.wait(0.005):
+            begun, pids = len(lines(ledger)), pool.supervisor.pids()
+            if begun < due or not pids:
+                continue
+            with contextlib.suppress(ProcessLookupError):  # it may just have been reaped
+                os.kill(dice.choice(pids), signal.SIGKILL)
+                kills.append(begun)
+            due = begun + dice.randint(10, 50)  # work goes on between two kills
 
     thread = threading.Thread(target=storm)
     thread.start()
     try:
-        got = shoal.map(point, range(500), executor=pool, worker_death_retries=100)
+        got = shoal.map(point, range(200), executor=pool, worker_death_retries=100)
     finally:
         finished.set()
         thread.join()
-    assert got == [x * 1.1 for x in range(500)]
+    assert got == [x * 1.1 for x in range(200)]
     assert len(kills) >= 3
     runs = Counter(map(int, lines(ledger)))
-    assert set(runs) == set(range(500))
+    assert set(runs) == set(range(200))
     assert max(runs.values()) <= 1 + len(kills)
 
 
@@ -308,8 +312,8 @@ def test_a_task_s_forked_child_does_not_speak_for_the_worker(pool, ending, tmp_p
         os.waitpid(child, 0)
         return x
 
-    got = shoal.map(point, range(6), executor=pool, timeout_seconds=5, on_error="return")
-    assert got == list(range(6))
+    got = shoal.map(point, range(2), executor=pool, timeout_seconds=5, on_error="return")
+    assert got == [0, 1]
     until(lambda: not any(map(alive, map(int, lines(ledger)))), 3)
 
 

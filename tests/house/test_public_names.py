@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 reference = Path(__file__).parents[2] / "docs" / "reference"
-faces = ["shoal", "shoal.tasks", "shoal.errors"]
+faces = ["shoal", "shoal.tasks", "shoal.sweeps", "shoal.quantum", "shoal.errors"]
 directive = re.compile(r"^\.\. (auto|py:)(\w+):: ([\w.]+)", re.MULTILINE)
 
 
@@ -54,5 +54,6 @@ def test_all_is_sorted_and_says_nothing_twice(face: str) -> None:
 
 def test_the_face_of_shoal_gives_the_objects_of_its_rooms() -> None:
     shoal, tasks = import_module("shoal"), import_module("shoal.tasks")
-    for name in ("executor", "failure", "imap", "map"):
+    for name in ("executor", "failure", "imap", "map", "register_joblib"):
         assert getattr(shoal, name) is getattr(tasks, name)
+    assert shoal.sweep is import_module("shoal.sweeps").sweep

@@ -13,7 +13,9 @@ from shoal.tasks.arguments import (
     check_call,
     check_count,
     check_executor,
+    check_function,
     check_name,
+    check_options,
     checked_policy,
 )
 
@@ -134,3 +136,51 @@ def test_each_part_of_a_call_is_refused_by_name():
             check_call(*wrong)
     with pytest.raises(TypeError, match="at least one iterable"):
         check_call(abs, [], "raise", None)
+
+
+def test_what_can_be_called_is_a_function():
+    for function in (abs, int, "".join, lambda: 0):
+        check_function(function)
+    for wrong in (5, None, "abs", [abs]):
+        with pytest.raises(TypeError, match="f=.*is not callable"):
+            check_function(wrong)
+
+
+OPTIONS = {
+    "executor": None,
+    "max_workers": None,
+    "batch_size": "auto",
+    "timeout_seconds": None,
+    "retries": 0,
+    "worker_death_retries": 2,
+    "threads_per_task": 1,
+    "on_error": "return",
+    "progress": None,
+    "seed": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("executor", "nowhere"),
+        ("executor", 5),
+        ("max_workers", 0),
+        ("batch_size", "all"),
+        ("batch_size", 0),
+        ("timeout_seconds", -1),
+        ("retries", -1),
+        ("worker_death_retries", None),
+        ("threads_per_task", 0),
+        ("on_error", None),
+        ("progress", 1),
+        ("seed", -1),
+        ("seed", "x"),
+    ],
+)
+def test_each_option_of_a_call_is_refused_by_name_before_it(name, wrong):
+    check_options(abs, **OPTIONS)
+    with pytest.raises((TypeError, ValueError), match=f"^{name}="):
+        check_options(abs, **{**OPTIONS, name: wrong})
+    with pytest.raises(TypeError, match="f=5"):
+        check_options(5, **OPTIONS)

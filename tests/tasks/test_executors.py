@@ -22,6 +22,7 @@ from shoal.tasks.executors import (
 )
 from shoal.tasks.inputs import Inputs
 from shoal.tasks.processes import ProcessDispatcher, ProcessExecutor, available_cores
+from tests.clusters import kept
 
 
 @pytest.fixture
@@ -60,9 +61,11 @@ def test_loky_is_an_executor_with_the_threads_asked_for():
         assert made.submit(os.getpid).result() != os.getpid()
 
 
-def test_every_known_name_can_be_asked_for():
-    for name in NAMES:
-        executor(name, max_workers=1).shutdown()
+@pytest.mark.parametrize("name", NAMES)
+def test_every_known_name_can_be_asked_for(name):
+    if name in ("ray", "dask"):
+        kept(name)
+    executor(name, max_workers=1).shutdown()
 
 
 @pytest.mark.parametrize("name", ["process", "", "PROCESSES", "ray ", 3, b"serial"])
@@ -91,6 +94,43 @@ def test_an_unknown_name_in_the_environment_is_told_where_it_stands(monkeypatch)
         with pytest.raises(ValueError, match="'bogus'") as caught:
             call()
         assert VARIABLE in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [("ray", "ray", "ray"), ("ray://h:1", "ray", "ray"), ("dask://h:1", "distributed", "dask")],
+)
+def test_a_cluster_without_its_package_says_what_to_install(monkeypatch, name, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    for call in (lambda: executor(name), lambda: shoal.map(abs, [1], executor=name)):
+        with pytest.raises(errors.MissingExtra, match=f"needs {package}") as caught:
+            call()
+        assert f"pip install 'shoal[{extra}]'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ray:", "ray://host", "ray:host:0", "dask://:80", "dask://h:x"])
+def test_an_address_without_host_and_port_is_refused(monkeypatch, name):
+    with pytest.raises(ValueError, match="host:port") as caught:
+        executor(name)
+    assert repr(name) in str(caught.value)
+    monkeypatch.setenv(VARIABLE, name)
+    with pytest.raises(ValueError, match=VARIABLE):
+        shoal.map(abs, [1])
+
+
+@pytest.mark.parametrize(
+    ("resources", "kind"),
+    [({"num_cpu": 1}, ValueError), ({"num_cpus": -1}, ValueError), ([1], TypeError)],
+)
+def test_resources_that_ray_would_not_know_are_refused(resources, kind):
+    with pytest.raises(kind, match="resources="):
+        executor("ray", resources=resources)
+
+
+@pytest.mark.parametrize("name", ["serial", "threads", "processes", "dask"])
+def test_resources_are_refused_where_tasks_have_none(name):
+    with pytest.raises(ValueError, match="needs executor='ray'"):
+        executor(name, resources={"num_cpus": 1})
 
 
 def test_a_missing_extra_says_what_to_install(no_loky):
@@ -166,7 +206,7 @@ def test_on_a_foreign_executor_max_workers_bounds_the_window_alone():
         assert unasked.window >= FOREIGN_WINDOW
 
 
-@pytest.mark.parametrize("chosen", ["serial", "threads", "loky"])
+@pytest.mark.parametrize("chosen", ["serial", "threads", "loky", "ray", "dask"])
 def test_a_timeout_where_no_task_can_be_stopped_is_refused_by_name(chosen):
     with pytest.raises(
         ValueError, match=r"timeout_seconds=0\.5 needs executor='processes'"

@@ -1,5 +1,6 @@
 """An error names the input that failed, keeps its type, and brings the worker's traceback."""
 
+import copyreg
 import traceback
 from dataclasses import dataclass
 
@@ -114,7 +115,9 @@ def test_what_must_not_be_raised_again_is_a_task_error_with_the_original_text(er
     assert made.index == 2
 
 
-def test_an_exception_that_does_not_load_is_a_task_error_with_its_type_and_text():
+def test_an_exception_that_does_not_load_is_a_task_error_with_its_type_and_text(monkeypatch):
+    # Dask, once it is imported, has the exceptions it then finds travel by another way.
+    monkeypatch.delitem(copyreg.dispatch_table, TwoArguments, raising=False)
     made = blame().raised(0, 7, capture(caught(TwoArguments(1, 2)), crossing=True), 1, "")
     assert type(made) is errors.TaskRaised
     assert made.exception_type.endswith("TwoArguments")
@@ -222,6 +225,19 @@ def test_an_exception_object_raised_by_two_tasks_names_each_of_their_inputs():
     for index, (error, value) in enumerate(zip(errors_, ["first", "second"], strict=True)):
         assert shoal.failure(error).index == index
         assert f"task {index} failed on input '{value}'" in notes(error)
+
+
+def test_it_does_so_where_copies_of_exceptions_share_their_attributes(monkeypatch):
+    def reduced(error):  # as tblib does, once Dask is imported
+        return restored, (type(error), error.args, error.__dict__)
+
+    def restored(kind, args, attributes):
+        made = kind(*args)
+        made.__dict__ = attributes
+        return made
+
+    monkeypatch.setitem(copyreg.dispatch_table, ValueError, reduced)
+    test_an_exception_object_raised_by_two_tasks_names_each_of_their_inputs()
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "processes"])

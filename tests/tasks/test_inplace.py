@@ -1,22 +1,24 @@
 """Results written in place are those of the serial loop, and nothing of them is lost silently."""
 
 import gc
+from collections import namedtuple
 from time import monotonic
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import shoal
-from shoal.tasks import Task, run, shared_array
-from shoal.tasks.inplace import check_out, write
+from shoal.tasks import NotWritten, Task, run, shared_array
+from shoal.tasks.inplace import check_out, write, writing, written_or_kept
+from tests.searching import examples
 from tests.tasks.regions import open_regions
 
 executors = st.sampled_from(["serial", "threads", "processes"])
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     inputs=st.lists(st.floats(allow_nan=True), max_size=40),
     executor=executors,
@@ -195,3 +197,82 @@ def test_an_integer_is_written_as_it_is_or_not_at_all(value, dtype):
 def test_a_plain_integer_that_fits_is_written_into_any_numeric_dtype(dtype):
     out = np.zeros(3, dtype)
     assert shoal.map(lambda x: x, range(3), out=out, executor="serial").tolist() == [0, 1, 2]
+
+
+Pair = namedtuple("Pair", "b a")  # noqa: PYI024  (users have these)
+
+
+def fields():
+    return np.zeros(3, [("a", "f8"), ("b", "i8", 2)])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(1.5, [2, 3]), [1.5, (2, 3)], {"b": [2, 3], "a": 1.5}, Pair([2, 3], 1.5)],
+    ids=lambda value: type(value).__name__,
+)
+def test_several_results_go_into_the_fields_of_their_names(value):
+    out = fields()
+    write(out, 1, value)
+    assert out[1].item() == (1.5, pytest.approx([2, 3]))
+    assert out[[0, 2]].tobytes() == bytes(2 * out.itemsize)
+
+
+@pytest.mark.parametrize(
+    "value", [(1.5,), (1, 2, 3), {"a": 1.5}, {"a": 1, "c": [2, 3]}, (1.5, [2]), (1j, [2, 3])]
+)
+def test_results_that_do_not_fit_into_the_fields_are_refused(value):
+    with pytest.raises((TypeError, ValueError)):
+        write(fields(), 0, value)
+
+
+def test_fields_are_written_by_the_workers():
+    out = shared_array(4, np.dtype([("a", "f8"), ("b", "i8", 2)]))
+    shoal.map(lambda x: (x / 2, [x, -x]), range(4), out=out, max_workers=2)
+    assert out["a"].tolist() == [0, 0.5, 1, 1.5]
+    assert out["b"].tolist() == [[x, -x] for x in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept", "written"),
+    [
+        ("f8", [1, True, 1j, "1", None, np.float32(1), [1.0], np.zeros(1)], [1.5, np.float64(2)]),
+        ("f4", [1.0, np.float64(0.1), 1], [np.float32(0.1), np.array(0.5, "f4")]),
+        ("i8", [1.0, True, 2**63, np.int32(1)], [1, -(2**63), np.int64(7)]),
+        ("c16", [1.0, np.complex64(1)], [1j, np.complex128(2)]),
+        ("?", [1, "yes"], [True, np.False_]),
+    ],
+)
+def test_exactly_means_that_only_values_of_the_arrays_own_kind_are_written(dtype, kept, written):
+    for value in kept:
+        out = np.zeros(1, dtype)
+        returned = written_or_kept(out, 0, value)
+        assert type(returned) is NotWritten
+        assert returned.value is value
+        assert out.tobytes() == np.zeros(1, dtype).tobytes()
+    for value in written:
+        out = np.zeros(1, dtype)
+        assert written_or_kept(out, 0, value) is None
+        assert out[0] == value
+
+
+def test_exactly_means_that_masks_and_labels_are_not_lost():
+    import xarray as xr
+
+    out = np.zeros((2, 3))
+    for value in (np.ma.zeros(3), xr.DataArray(np.zeros(3)), np.zeros(3).view(np.recarray)):
+        assert written_or_kept(out, 0, value).value is value
+    assert written_or_kept(out, 0, np.ones(3)) is None
+    assert written_or_kept(out, 2, np.ones(3)).value.tolist() == [1.0] * 3
+
+
+def test_strictly_a_misfit_raises_and_otherwise_it_is_returned():
+    out = np.zeros(2)
+    strict = writing(out, lambda numbered: numbered[1])
+    lenient = writing(out, lambda numbered: numbered[1], strict=False)
+    assert strict((0, 1.5)) is None
+    assert lenient((1, 2.5)) is None
+    assert out.tolist() == [1.5, 2.5]
+    with pytest.raises(TypeError):
+        strict((0, "text"))
+    assert lenient((0, "text")).value == "text"

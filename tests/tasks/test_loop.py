@@ -9,7 +9,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal import errors
@@ -19,6 +19,7 @@ from shoal.tasks.envelope import Calling, Ended, capture
 from shoal.tasks.failing import Blame
 from shoal.tasks.inputs import Inputs
 from shoal.tasks.loop import Loop, Policy
+from tests.searching import examples
 
 ALWAYS = 10**9
 RETRIES, DEATH_RETRIES = 2, 3
@@ -201,7 +202,7 @@ def inputs_of(count, known):
     return [f"item {index}" for index in range(count)] if known else source(count)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(count=counts, fates=fates, seed=seeds, fixed=sizes, known=known_length)
 def test_every_index_is_settled_once_with_its_own_value_or_its_own_error(
     count, fates, seed, fixed, known
@@ -339,7 +340,7 @@ def test_a_broken_executor_ends_the_call_with_its_own_error(seed, count, after, 
     assert len(fake.ends) == 1
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(count=st.integers(1, 60), fates=fates, seed=seeds, fixed=sizes, known=known_length)
 def test_stopping_before_each_error_finds_the_first_in_input_order(
     count, fates, seed, fixed, known
@@ -471,3 +472,42 @@ def test_attempts_before_a_result_that_cannot_be_read_are_counted_too(seed, fixe
     _, failures = settle_all(loop)
     assert failures[0].__shoal_failure__.attempts == times + 1
     assert loop.attempt_of(0, failed=True) == times + 1
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    fixed=st.none() | st.integers(1, 9),
+    after=st.integers(0, 5),
+    fates=fates,
+)
+def test_when_no_more_is_to_be_drawn_what_was_begun_still_settles(seed, fixed, after, fates):
+    loop = a_loop(FakeDispatcher(random.Random(seed), fates), source(60), fixed=fixed)
+    settled, begun = [], None
+    for each in loop:
+        settled += range(each.start, each.stop)
+        if begun is None and len(settled) > after:
+            begun = loop.draw_no_more()
+    assert sorted(settled) == list(range(60 if begun is None else begun))
+    assert loop.draw_no_more() == len(settled)
+
+
+@given(seed=st.integers(0, 2**32 - 1), fixed=st.integers(1, 9), fates=fates)
+def test_the_time_of_a_batch_is_counted_once_however_it_is_parted(seed, fixed, fates):
+    dispatcher = FakeDispatcher(random.Random(seed), fates)
+    all_batches, whole = [], []
+    receive = dispatcher.receive
+
+    def counted():
+        answer = receive()
+        if answer.ended is not None:
+            answer.ended.cpu_seconds = answer.ended.seconds / 2
+            all_batches.append(answer.ended.seconds)
+            if not answer.ended.raised:
+                whole.append(answer.ended.seconds)
+        return answer
+
+    dispatcher.receive = counted
+    settled = list(a_loop(dispatcher, source(40), fixed=fixed))
+    total = sum(each.seconds for each in settled)
+    assert sum(whole) - 1e-9 <= total <= sum(all_batches) + 1e-9
+    assert sum(each.cpu_seconds for each in settled) == pytest.approx(total / 2)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import shoal
 from shoal.tasks import Outcome, Task, run
+from shoal.tasks.model import shorten
+from tests.searching import examples
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +30,7 @@ lists = st.lists(items, max_size=60)
 batch_sizes = st.just("auto") | st.integers(1, 25)
 widths = st.sampled_from([1, 2, 7])
 names = st.sampled_from(["serial", "threads", "processes"])
-modest = settings(max_examples=25, deadline=None)
+modest = examples(40)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def test_map_equals_the_serial_loop(inputs, executor, max_workers, batch_size):
     assert list(shoal.imap(shape, inputs, **options)) == expected
 
 
-@settings(max_examples=5, deadline=None)
+@examples(20)
 @given(inputs=lists, batch_size=batch_sizes)
 def test_map_on_loky_equals_the_serial_loop(loky, inputs, batch_size):
     expected = [shape(value) for value in inputs]
@@ -362,7 +364,7 @@ BAD = [
     *(("progress", value, TypeError) for value in ("yes", 0, 1, 2, [], 1.0)),
     *(("executor", value, ValueError) for value in ("proceses", "", "ray!", "Serial")),
     *(("executor", value, TypeError) for value in (5, [], object, ThreadPoolExecutor, b"serial")),
-    *(("seed", value, TypeError) for value in (1.5, "1", True, {1}, 1j, object(), [0.5])),
+    *(("seed", value, TypeError) for value in (1.5, "1", True, {1}, 1j, object, [0.5])),
     *(("seed", value, ValueError) for value in (-1, [1, -1])),
 ]
 
@@ -396,7 +398,7 @@ def test_a_bad_argument_is_named_with_its_value_before_anything_is_drawn(
         call_with(name, argument, value, iterable)
     assert caught.type is (kind or kind_of(value))
     assert f"{argument}=" in str(caught.value)
-    assert repr(value)[:30] in str(caught.value)
+    assert shorten(value)[:30] in str(caught.value)
     assert not iterable.touched
 
 
@@ -428,14 +430,14 @@ def test_any_number_of_seconds_above_zero_is_a_timeout(seconds):
     assert shoal.map(abs, range(3), timeout_seconds=seconds) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("seconds", ["3e6", "10**9", "1e300", "10**400"])
-def test_a_timeout_longer_than_any_clock_can_wait_is_no_limit(seconds):
-    program = f"""
+def test_a_timeout_longer_than_any_clock_can_wait_is_no_limit():
+    program = """
 import time, shoal
-print(shoal.map(lambda x: time.sleep(0.2) or x, range(3), timeout_seconds={seconds}))
+for seconds in (3e6, 10**9, 1e300, 10**400):
+    print(shoal.map(lambda x: time.sleep(0.1) or x, range(3), timeout_seconds=seconds))
 """
     done = run_program(program)
-    assert (done.stdout, done.stderr) == ("[0, 1, 2]\n", "")
+    assert (done.stdout, done.stderr) == ("[0, 1, 2]\n" * 4, "")
 
 
 def test_bad_input_starts_no_process():

@@ -261,3 +261,14 @@ def test_cutting_keeps_both_ends_and_says_how_much_is_missing(text, characters):
         assert short.startswith(text[:half])
         assert short.endswith(text[-half:])
         assert f"{len(text) - 2 * half} characters" in short
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.float64(0.1), np.float32(0.5), np.int64(-3), np.complex128(1 + 2j), np.True_],
+    ids=repr,
+)
+def test_numbers_of_numpy_are_told_as_the_numbers_they_are(value):
+    assert shorten(value) == str(value)
+    assert shorten([value]) == f"[{value}]"
+    assert describe_input((), {"x": value}) == f"(x={value})"

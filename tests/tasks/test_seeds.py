@@ -4,11 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import shoal
 from shoal.tasks.seeds import check_seed, generator
+from tests.searching import examples
 
 entropies = st.integers(0, 2**200) | st.lists(st.integers(0, 2**40), min_size=1, max_size=5)
 
@@ -60,7 +61,7 @@ def test_a_sequence_without_entropy_of_its_own_is_one_seed_for_the_whole_call():
     assert draws[0] == draws[1]
 
 
-@settings(max_examples=10, deadline=None)
+@examples(20)
 @given(entropy=entropies, count=st.integers(1, 30), batch_size=st.integers(1, 8))
 def test_mapped_draws_are_those_of_the_spawned_children(entropy, count, batch_size):
     children = np.random.SeedSequence(entropy).spawn(count)

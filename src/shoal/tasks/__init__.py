@@ -1,18 +1,64 @@
 """The engine: tasks, the one loop that runs them, and the executors it runs them on."""
 
-from shoal.tasks.executors import executor
-from shoal.tasks.mapping import imap, map, run
-from shoal.tasks.model import Failure, Outcome, Task, failure
-from shoal.tasks.processes import shared_array
+from shoal.tasks.adapters import Adapter
+from shoal.tasks.arguments import check_options
+from shoal.tasks.blocks import block_size, measured_peak, memory_budget
+from shoal.tasks.call import Blocks
+from shoal.tasks.checkpoints import (
+    Checkpoint,
+    Part,
+    Record,
+    Section,
+    Summary,
+    differences,
+    function_parts,
+    part,
+    summary,
+    version_parts,
+)
+from shoal.tasks.executors import executor, require
+from shoal.tasks.indexed import ArgumentTable, NotWritten
+from shoal.tasks.joblib import register_joblib
+from shoal.tasks.loop import Settled
+from shoal.tasks.mapping import imap, map, run, run_indexed
+from shoal.tasks.model import Failure, Outcome, Task, failure, shorten
+from shoal.tasks.processes import available_cores, free_memory_bytes, shared_array
+from shoal.tasks.seeds import check_seed
 
 __all__ = [
+    "Adapter",
+    "ArgumentTable",
+    "Blocks",
+    "Checkpoint",
     "Failure",
+    "NotWritten",
     "Outcome",
+    "Part",
+    "Record",
+    "Section",
+    "Settled",
+    "Summary",
     "Task",
+    "available_cores",
+    "block_size",
+    "check_options",
+    "check_seed",
+    "differences",
     "executor",
     "failure",
+    "free_memory_bytes",
+    "function_parts",
     "imap",
     "map",
+    "measured_peak",
+    "memory_budget",
+    "part",
+    "register_joblib",
+    "require",
     "run",
+    "run_indexed",
     "shared_array",
+    "shorten",
+    "summary",
+    "version_parts",
 ]

@@ -12,16 +12,24 @@ class BatchSizer:
     """Sizes batches by time and bytes, from what the finished ones took.
 
     Until the first batch has come back everything goes out singly: the probe. From then on a batch
-    is worth about 50 ms and at most 1 MB each way. Towards the end of a known input batches shrink
-    with the work that is left ("guided self-scheduling", Polychronopoulos and Kuck 1987), down
-    to 1 ms, so that all workers end together.
+    is worth about 50 ms (100 on clusters) and at most 1 MB each way. Towards the end of a known
+    input batches shrink with the work that is left ("guided self-scheduling", Polychronopoulos and
+    Kuck 1987), down to 1 ms, so that all workers end together.
     """
 
-    def __init__(self, workers: int, *, fixed: int | None = None, most_items: int) -> None:
+    def __init__(
+        self,
+        workers: int,
+        *,
+        fixed: int | None = None,
+        most_items: int,
+        batch_seconds: float = BATCH_SECONDS,
+    ) -> None:
         """Sizes for `workers` workers; `fixed` turns measuring off."""
         self._workers = workers
         self._fixed = fixed
         self._most_items = most_items
+        self._batch_seconds = batch_seconds
         self._items = 0.0
         self._seconds = 0.0
         self._bytes = 0.0
@@ -44,7 +52,7 @@ class BatchSizer:
         if self.probing:
             return 1
         seconds = max(self._seconds / self._items, 1e-9)
-        size = min(BATCH_SECONDS / seconds, self._most_items)
+        size = min(self._batch_seconds / seconds, self._most_items)
         if self._bytes > 0:
             size = min(size, MESSAGE_BYTES * self._items / self._bytes)
         if remaining is not None:

@@ -6,17 +6,17 @@ import pickle
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-import cloudpickle
-
 from shoal.errors import ExecutorBroken, ExecutorClosed
+from shoal.tasks import adapters
+from shoal.tasks.batching import BATCH_SECONDS
 from shoal.tasks.envelope import (
     NO_BUFFERS,
-    PROTOCOL,
     WHOLE_BATCH,
     Calling,
     Ended,
@@ -110,11 +110,13 @@ class Dispatcher(Protocol):
         window: How many batches to hand over before waiting for an answer.
         in_step: Whether it runs in the caller's thread, where each input must be drawn when the
             one before has been run: exactly the serial loop.
+        batch_seconds: How long a batch should take, from 0: longer where sending one costs more.
     """
 
     workers: int
     window: int
     in_step: bool
+    batch_seconds: float
 
     def send(self, batch: Batch) -> None:
         """Hands over a batch; an `Answer` will be received for it."""
@@ -135,6 +137,7 @@ class SerialDispatcher:
     workers = 1
     window = 1
     in_step = True
+    batch_seconds = BATCH_SECONDS
 
     def __init__(self, function: Callable[..., Any], calling: Calling, out: Any = None) -> None:
         self._function = function
@@ -177,6 +180,7 @@ class FutureDispatcher:
     """
 
     in_step = False
+    batch_seconds = BATCH_SECONDS
 
     def __init__(
         self,
@@ -222,12 +226,12 @@ class FutureDispatcher:
     def _bytes_submitter(self, function: Callable[..., Any]) -> Callable[[Batch], Future[Any]]:
         key = uuid.uuid4().hex
         try:
-            packed = cloudpickle.dumps(function, PROTOCOL)
+            packed = adapters.dumps(function)
         except Exception as error:  # pickling runs the user's __reduce__, which may raise anything
             raise function_not_sent(function, error) from error
 
         def submit(batch: Batch) -> Future[Any]:
-            items = cloudpickle.dumps(thawed(batch.items), PROTOCOL)
+            items = adapters.dumps(thawed(batch.items))
             future = self._executor.submit(
                 run_pickled, key, packed, self._calling, items, batch.indices
             )
@@ -266,12 +270,13 @@ class FutureDispatcher:
         if isinstance(result, Ended):
             return Answer(batch, result)
         size = self._sent_bytes.pop(future, 0) + len(result)
-        return write_here(read_reply(batch, result, (), size), self._out)
+        return write_here(read_reply(batch, result, (), size), self._calling, self._out)
 
     def withdraw(self, *, at_once: bool) -> None:  # noqa: ARG002  (nothing here can be killed)
         """Cancels what has not begun; what runs on a foreign executor runs to its end."""
         for future in list(self._futures):
-            future.cancel()
+            with suppress(NotImplementedError):  # futures of some executors cannot be cancelled
+                future.cancel()
         self._shut(wait=False)
 
     def finish(self) -> None:
@@ -331,18 +336,22 @@ def read_reply(
     return Answer(batch, ended, message_bytes=message_bytes)
 
 
-def write_here(answer: Answer, out: Any) -> Answer:
+def write_here(answer: Answer, calling: Calling, out: Any) -> Answer:
     """Writes the values of an answer into `out`, for workers that cannot; `out` may be None."""
     if out is None or answer.ended is None:
         return answer
-    from shoal.tasks.inplace import write
+    from shoal.tasks.inplace import write, written_or_kept
 
     ended = answer.ended
+    places = list(calling.places(answer.batch.items, answer.batch.indices))
     for position, value in enumerate(ended.values):
         if position in ended.raised:
             continue
+        if calling.style == "indexed":
+            ended.values[position] = written_or_kept(out, places[position], value)
+            continue
         try:
-            write(out, answer.batch.start + position, value)
+            write(out, places[position], value)
         except (TypeError, ValueError, OverflowError, IndexError) as error:
             ended.raised[position] = capture(error, crossing=False)
         ended.values[position] = None

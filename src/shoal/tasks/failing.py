@@ -17,8 +17,9 @@ from shoal.errors import (
     WorkerDied,
     WorkerTraceback,
 )
-from shoal.tasks.dispatch import Death
+from shoal.tasks.dispatch import Answer, Death
 from shoal.tasks.envelope import Calling, Raised, revive, text_of
+from shoal.tasks.indexed import Indexed
 from shoal.tasks.inputs import thawed
 from shoal.tasks.model import (
     Failure,
@@ -77,8 +78,11 @@ class Blame:
     ) -> Exception:
         args, kwargs = self.arguments(item)
         label = self.labels.get(index)
+        function = self.function
+        if isinstance(function, Indexed):
+            function, index = function.function, item
         known = Failure(
-            self.function, args, kwargs, index, label, attempts, worker, text, self.calling.seed
+            function, args, kwargs, index, label, attempts, worker, text, self.calling.seed
         )
         note = (
             f"shoal: task {index} failed on input {describe_input(args, kwargs, label)}\n"
@@ -99,6 +103,7 @@ class Blame:
                 return error
         _, notes = self._seen[id(error)]
         twin = copy.copy(error)
+        twin.__dict__ = dict(vars(error))  # tblib, which Dask installs, has copies share it
         twin.__traceback__, twin.__cause__ = error.__traceback__, error.__cause__
         twin.__notes__ = list(notes)
         return twin
@@ -114,6 +119,8 @@ class Blame:
             return (item,), {}
         if self.calling.style == "star":
             return tuple(item), {}
+        if isinstance(self.function, Indexed):
+            return (), dict(self.function.arguments[item])
         return tuple(item[0]), dict(item[1])
 
     def function_not_loaded(self, raised: Raised) -> FunctionNotSent:
@@ -135,6 +142,26 @@ class Blame:
         if death.trace:
             error.__cause__ = WorkerTraceback(death.trace)
         return error
+
+    def of_submitted(self, answer: Answer, deaths: int) -> Exception | None:
+        """The error of a call that was submitted alone; None if it returned.
+
+        Args:
+            answer: What came back for it.
+            deaths: How many workers it has ended.
+        """
+        if answer.error is not None:
+            return answer.error
+        item = answer.batch.items[0]
+        if answer.death is not None:
+            return self.died(0, item, answer.death, deaths)
+        if answer.unreadable is not None and answer.unreadable.kind == "function":
+            return self.function_not_loaded(answer.unreadable)
+        raised = answer.unreadable or (answer.ended.raised.get(0) if answer.ended else None)
+        if raised is None:
+            return None
+        worker = answer.ended.worker if answer.ended else ""
+        return self.raised(0, item, raised, 1, worker)
 
 
 def _told(error: Exception, known: Failure, note: str) -> Exception:

@@ -43,6 +43,8 @@ class Settled:
         errors: Index to error, of those that failed.
         item_seconds: Duration of each, where the call is timed.
         worker: Who ran them, as ``"host:pid"``.
+        seconds: Time their batch took in its worker, counted once.
+        cpu_seconds: Processor time their batch took, counted once.
     """
 
     start: int
@@ -50,6 +52,8 @@ class Settled:
     errors: dict[int, Exception] = field(default_factory=dict)
     item_seconds: list[float] | None = None
     worker: str = ""
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def stop(self) -> int:
@@ -90,11 +94,17 @@ class Loop:
         self._kept: dict[int, int] = {}
         self._function_deaths = 0
         self._end: int | None = None
+        self._drawing = True
         self._input_error: BaseException | None = None
 
     def stop_before(self, index: int) -> None:
         """Settles the tasks before `index` and no others: they may still fail first."""
         self._end = index if self._end is None else min(self._end, index)
+
+    def draw_no_more(self) -> int:
+        """Begins no further inputs; returns how many were begun, which still settle."""
+        self._drawing = False
+        return self._inputs.drawn
 
     def attempt_of(self, index: int, *, failed: bool) -> int:
         """Which attempt of a settled task was its last, from 1."""
@@ -149,7 +159,7 @@ class Loop:
                 self._again.appendleft(batch.part(size))
                 batch = batch.part(0, size)
             return batch
-        if self._end is not None or self._input_error is not None:
+        if self._end is not None or self._input_error is not None or not self._drawing:
             return None
         start = self._inputs.drawn
         try:
@@ -257,7 +267,8 @@ def _settled(
     batch: Batch, ended: Ended, begin: int, end: int, errors: dict[int, Exception]
 ) -> Settled:
     start, stop = batch.start + begin, batch.start + end
-    whole = begin == 0 and end == len(ended.values)
+    last = end == len(ended.values)
+    whole = begin == 0 and last
     seconds = ended.item_seconds
     return Settled(
         start,
@@ -265,4 +276,6 @@ def _settled(
         {index: error for index, error in errors.items() if start <= index < stop},
         seconds if seconds is None or whole else seconds[begin:end],
         ended.worker,
+        ended.seconds if last else 0.0,
+        ended.cpu_seconds if last else 0.0,
     )

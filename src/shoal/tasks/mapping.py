@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any, Literal
 
-from shoal.tasks import executors
-from shoal.tasks.arguments import check_call, check_count, check_executor, checked_policy
-from shoal.tasks.batching import BatchSizer
+from shoal.tasks.arguments import check_function, checked_policy
+from shoal.tasks.call import Blocks, Call
 from shoal.tasks.envelope import Calling
-from shoal.tasks.failing import Blame
-from shoal.tasks.inplace import check_out
-from shoal.tasks.inputs import Inputs
-from shoal.tasks.loop import Loop, Policy, Settled
+from shoal.tasks.indexed import ArgumentTable, Indexed
 from shoal.tasks.model import Outcome, Task, shorten
-from shoal.tasks.progress import Progress
 from shoal.tasks.seeds import check_seed
-
-EAGER_ITEMS = 1 << 18
-LAZY_ITEMS = 1 << 12
-LAZY_BATCHES_PER_WORKER = 8
 
 OnError = Literal["raise", "return"]
 
@@ -88,7 +78,7 @@ def map(
     """
     if out is not None and on_error == "return":
         raise ValueError("on_error='return' with out: an array cannot hold exceptions")
-    call = _Call(
+    call = Call(
         f,
         iterables,
         Calling("one" if len(iterables) == 1 else "star", check_seed(seed)),
@@ -144,7 +134,7 @@ def imap(
         >>> [next(squares) for _ in range(4)]
         [0, 1, 4, 9]
     """
-    call = _Call(
+    call = Call(
         f,
         iterables,
         Calling("one" if len(iterables) == 1 else "star", check_seed(seed)),
@@ -200,7 +190,7 @@ def run(
         ('hex', 255)
     """
     labels: dict[int, Any] = {}
-    call = _Call(
+    call = Call(
         f,
         [_unpacked(tasks, labels)],
         Calling("task", check_seed(seed), timed=True),
@@ -218,143 +208,71 @@ def run(
     return call.outcomes()
 
 
-class _Call:
-    """One call of map, imap or run: its checked arguments, and three ways to read it."""
+def run_indexed(
+    f: Callable[..., Any],
+    arguments: ArgumentTable,
+    indices: Sequence[int],
+    *,
+    executor: str | Executor | None = None,
+    max_workers: int | None = None,
+    batch_size: int | Literal["auto"] = "auto",
+    timeout_seconds: float | None = None,
+    retries: int = 0,
+    worker_death_retries: int = 2,
+    threads_per_task: int = 1,
+    on_error: OnError = "return",
+    progress: bool | None = None,
+    seed: Any = None,
+    out: Any = None,
+) -> Blocks:
+    """Runs tasks that are computed where they run, from their index; yields them by the batch.
 
-    def __init__(
-        self,
-        f: Callable[..., Any],
-        iterables: Sequence[Iterable[Any]],
-        calling: Calling,
-        *,
-        executor: str | Executor | None,
-        max_workers: int | None,
-        batch_size: int | str,
-        policy: Policy,
-        threads_per_task: int,
-        on_error: str,
-        progress: bool | None,
-        lazy: bool = False,
-        labels: dict[int, Any] | None = None,
-        out: Any = None,
-    ) -> None:
-        check_call(f, iterables, on_error, progress)
-        if out is not None:
-            check_out(out)
-        check_executor(executor)
-        check_count("max_workers", max_workers, optional=True)
-        check_count("threads_per_task", threads_per_task)
-        if policy.timeout_seconds is not None:
-            calling = replace(calling, timed=True)
-        auto = isinstance(batch_size, str) and batch_size == "auto"
-        fixed = None if auto else check_count("batch_size", batch_size)
-        self._raising = on_error == "raise"
-        self._out = out
-        self._progress = progress
-        self._name = getattr(f, "__name__", type(f).__name__)
-        self._inputs = Inputs(iterables)
-        dispatcher = executors.dispatcher_for(
-            executor,
-            f,
-            calling,
-            max_workers=max_workers,
-            threads_per_task=threads_per_task,
-            timeout_seconds=policy.timeout_seconds,
-            inputs=self._inputs,
-            out=out,
-        )
-        workers = dispatcher.workers
-        most_items = LAZY_ITEMS if lazy else EAGER_ITEMS
-        if dispatcher.in_step and (lazy or not self._inputs.lasting):
-            fixed = 1
-        self._labels = {} if labels is None else labels
-        self._loop = Loop(
-            self._inputs,
-            dispatcher,
-            BatchSizer(workers, fixed=fixed, most_items=most_items),
-            Blame(f, calling, self._labels),
-            policy,
-            most_ahead=max(LAZY_BATCHES_PER_WORKER * workers, dispatcher.window) if lazy else None,
-        )
+    The cheapest way in for many tasks: nothing but indices travels to the workers.
 
-    def collect(self) -> Any:
-        """All results, in input order: a list, or the array they were written into."""
-        results: list[Any] = []
-        errors: dict[int, Exception] = {}
-        for settled in self._settled():
-            if self._out is None:
-                _place(results, settled)
-            if settled.errors:
-                errors.update(settled.errors)
-                if self._raising:
-                    self._loop.stop_before(min(errors))
-        if errors and self._raising:
-            raise errors[min(errors)]
-        return results if self._out is None else self._out
+    Args:
+        f: Called as ``f(**arguments[index])``; with a seed, also with `rng` of that index.
+        arguments: The keyword arguments of each task; travels with the function, once.
+        indices: Which tasks to run: a list, a tuple or a range of integers.
+        executor: As for `map`, like all the other arguments.
+        on_error: ``"return"`` runs all tasks. ``"raise"`` raises, after the last block, the error
+            of the first task, in the order of `indices`, that failed; no later ones are begun.
+        out: As for `map`, with the task's index along its first axis. A value that was written is
+            None in its block, one that does not fit there is a `shoal.tasks.NotWritten`.
 
-    def stream(self) -> Iterator[Any]:
-        """Results one by one, in input order."""
-        waiting: dict[int, Settled] = {}
-        due = 0
-        for settled in self._settled():
-            waiting[settled.start] = settled
-            self._loop.held = len(waiting)
-            while due in waiting:
-                first = waiting.pop(due)
-                due = first.stop
-                if first.errors:
-                    yield from self._with_errors(first)
-                else:
-                    yield from first.values
-                self._loop.held = len(waiting)
+    Returns:
+        An iterator over blocks (`shoal.tasks.Settled`): tasks that are consecutive in `indices` and
+        ended together. Starts and errors of a block count along `indices`. Its `begin_no_more`
+        ends the drawing of tasks, its `close` also what runs.
 
-    def _with_errors(self, settled: Settled) -> Iterator[Any]:
-        for index, value in enumerate(settled.values, settled.start):
-            error = settled.errors.get(index)
-            if error is not None and self._raising:
-                raise error
-            yield value if error is None else error
+    Raises:
+        TypeError: For arguments of the wrong kind, at the call.
+        ValueError: For arguments out of range, at the call.
+        shoal.errors.FunctionNotSent: If no task can run at all.
+        shoal.errors.ExecutorBroken: If the executor can run nothing more.
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Outcomes one by one, in the order of completion."""
-        for settled in self._settled():
-            seconds = settled.item_seconds or [0.0] * len(settled.values)
-            for position, value in enumerate(settled.values):
-                index = settled.start + position
-                error = settled.errors.get(index)
-                yield Outcome(
-                    index=index,
-                    value=value,
-                    error=error,
-                    label=self._labels.pop(index, None),
-                    attempt=self._loop.attempt_of(index, failed=error is not None),
-                    seconds=seconds[position],
-                    worker=settled.worker,
-                )
-
-    def _settled(self) -> Iterator[Settled]:
-        bar = Progress(self._progress, self._inputs.remaining, self._name)
-        settling = iter(self._loop)
-        try:
-            for settled in settling:
-                bar.add(len(settled.values))
-                yield settled
-        finally:
-            settling.close()
-            bar.close()
-
-
-def _place(results: list[Any], settled: Settled) -> None:
-    """Puts settled values where their inputs were; grows the list as far as needed."""
-    start, stop = settled.start, settled.stop
-    if start == len(results):
-        results += settled.values
-    else:
-        if stop > len(results):
-            results += [None] * (stop - len(results))
-        results[start:stop] = settled.values
-    for index, error in settled.errors.items():
-        results[index] = error
+    Example:
+        >>> from shoal.tasks import run_indexed
+        >>> squares = run_indexed(pow, [{"base": 3, "exp": 2}, {"base": 4, "exp": 2}], range(2))
+        >>> sorted(value for block in squares for value in block.values)
+        [9, 16]
+    """
+    check_function(f)
+    if not isinstance(indices, list | tuple | range):
+        raise TypeError(f"indices={shorten(indices)}: expected a list, a tuple or a range")
+    call = Call(
+        Indexed(f, arguments),
+        [indices],
+        Calling("indexed", check_seed(seed)),
+        executor=executor,
+        max_workers=max_workers,
+        batch_size=batch_size,
+        policy=checked_policy(retries, worker_death_retries, timeout_seconds),
+        threads_per_task=threads_per_task,
+        on_error=on_error,
+        progress=progress,
+        out=out,
+    )
+    return call.blocks()
 
 
 def _unpacked(tasks: Iterable[Task], labels: dict[int, Any]) -> Iterable[Any]:

@@ -191,6 +191,12 @@ class _Shortened(reprlib.Repr):
         self.maxstring = self.maxother = INPUT_CHARACTERS
         self.maxlong = 60
 
+    def repr_float64(self, value: object, _level: int) -> str:
+        """A number of numpy's as the number it is; reprlib finds this by the type's name."""
+        return str(value)
+
+    repr_float32 = repr_int64 = repr_int32 = repr_complex128 = repr_bool = repr_float64
+
 
 def shorten(value: object) -> str:
     """repr(value) in at most `INPUT_CHARACTERS`, or its type's name where repr fails."""

@@ -9,7 +9,7 @@ from collections import deque
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.tasks.processes.channel import (
@@ -26,6 +26,7 @@ from shoal.tasks.processes.channel import (
     send,
     unset_memory,
 )
+from tests.searching import examples
 
 ODD_SIZES = [
     0,
@@ -42,7 +43,7 @@ messages = st.lists(
     st.tuples(st.integers(0, 7), st.integers(0, 2**63), st.lists(part_sizes, max_size=6)),
     max_size=8,
 )
-few = settings(max_examples=60, deadline=None)
+few = examples(60)
 
 
 def content(sizes, seed):

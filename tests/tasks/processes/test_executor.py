@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import FIRST_COMPLETED, CancelledError, as_completed, wait
-from time import monotonic
 
 import numpy as np
 import pytest
@@ -15,19 +14,14 @@ from shoal import errors
 from shoal.tasks.processes import ProcessExecutor, available_cores
 from shoal.tasks.processes.executor import shared_supervisor
 from shoal.tasks.processes.memory import SHARED_BYTES
+from tests.faults.watching import until
 from tests.tasks.regions import open_regions
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def executor():
     with ProcessExecutor(2) as made:
         yield made
-
-
-def until(condition):
-    end = monotonic() + 5
-    while not condition():
-        assert monotonic() < end
 
 
 def wait_for_file(path):

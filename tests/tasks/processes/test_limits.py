@@ -13,7 +13,9 @@ from shoal.tasks.processes import limits
 from shoal.tasks.processes.limits import (
     THREAD_VARIABLES,
     _cgroup_quota,
+    _room_in_cgroups,
     available_cores,
+    free_memory_bytes,
     out_of_memory_kills,
     thread_environment,
 )
@@ -146,3 +148,62 @@ def test_the_thread_environment_holds_every_library_to_the_same_number():
 
 def test_kills_for_want_of_memory_are_counted_from_zero():
     assert out_of_memory_kills() >= 0
+
+
+def memory_v2(folder, limit, used, cache=0):
+    return {
+        f"{folder}/memory.max": f"{limit}\n",
+        f"{folder}/memory.current": f"{used}\n",
+        f"{folder}/memory.stat": f"anon 5\ninactive_file {cache}\nactive_file 7\n",
+    }
+
+
+def memory_v1(folder, limit, used, cache=0):
+    return {
+        f"{folder}/memory.limit_in_bytes": f"{limit}\n",
+        f"{folder}/memory.usage_in_bytes": f"{used}\n",
+        f"{folder}/memory.stat": f"inactive_file 3\ntotal_inactive_file {cache}\n",
+    }
+
+
+@pytest.fixture
+def room(tmp_path):
+    """Writes a made-up /proc/self/cgroup and its tree; gives the bytes left in each group."""
+    membership, root = tmp_path / "membership", tmp_path / "cgroup"
+
+    def found(lines, files):
+        membership.write_text("\n".join(lines) + "\n")
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return _room_in_cgroups(membership, root)
+
+    return found
+
+
+def test_in_each_group_around_the_process_its_limit_less_what_it_uses_is_free(room):
+    files = {**memory_v2("a", 1000, 400), **memory_v2("a/b", 500, 450, cache=100)}
+    files |= memory_v2("elsewhere", 1, 1)
+    assert sorted(room(["0::/a/b"], files)) == [150, 600]
+
+
+def test_groups_of_version_1_count_likewise(room):
+    files = memory_v1("memory/job", 1000, 900, cache=50)
+    assert room(["4:cpu:/job", "3:memory:/job"], files) == [150]
+    assert room(["4:cpu:/job"], files) == []
+
+
+def test_a_group_without_a_limit_or_without_sense_limits_nothing(room):
+    assert room(["0::/a"], memory_v2("a", "max", 5)) == []
+    assert room(["0::/b"], memory_v2("b", "much", 5)) == []
+    assert room(["0::/c"], {"c/memory.max": "100\n"}) == []
+
+
+def test_a_group_over_its_limit_has_nothing_left(room):
+    assert room(["0::/a"], memory_v2("a", 100, 300)) == [0]
+
+
+def test_free_memory_is_some_of_all_there_is():
+    everything = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < free_memory_bytes() <= everything

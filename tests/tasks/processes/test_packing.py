@@ -12,7 +12,7 @@ import time
 import cloudpickle
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import shoal
@@ -30,6 +30,7 @@ from shoal.tasks.processes.packing import (
     pack_batch,
     pack_function,
 )
+from tests.searching import examples
 
 BIG = 2 * SHARED_BYTES // 8  # items of 8 bytes that are twice what is worth sharing
 LONG_AGO = 1_000_000_000
@@ -178,7 +179,7 @@ def test_closing_regions_closes_their_descriptors():
     assert open_descriptors() == before
 
 
-@settings(max_examples=30, deadline=None)
+@examples(40)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 100, APART_BYTES, SHARED_BYTES, BIG * 8]), max_size=5),
     picks=st.lists(st.integers(0, 4), max_size=8),

@@ -17,6 +17,7 @@ from shoal.tasks.envelope import Calling
 from shoal.tasks.processes.dispatcher import Packer, read_delivery
 from shoal.tasks.processes.packing import Packed, pack_function
 from shoal.tasks.processes.supervisor import Supervisor
+from tests.faults.watching import alive, until
 
 
 class Caller:
@@ -48,23 +49,20 @@ class Caller:
 
 @pytest.fixture
 def supervisor():
+    """A new one, for a test that stops it, breaks it or counts its workers."""
     made = Supervisor(1)
     yield made
     made.stop(kill=True)
     made.join()
 
 
-def until(condition):
-    end = monotonic() + 20
-    while not condition():
-        assert monotonic() < end
-
-
-def alive(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+@pytest.fixture(scope="module")
+def shared():
+    """One for all tests that leave it as they found it."""
+    made = Supervisor(1)
+    yield made
+    made.stop(kill=True)
+    made.join()
 
 
 def wait_for_file(path):
@@ -82,8 +80,8 @@ def test_nothing_is_started_before_there_is_work(supervisor):
     assert supervisor.ours
 
 
-def test_answers_come_to_a_thread_that_attends_and_to_one_that_does_not(supervisor):
-    caller = Caller(supervisor, abs)
+def test_answers_come_to_a_thread_that_attends_and_to_one_that_does_not(shared):
+    caller = Caller(shared, abs)
     caller.send(-1, attended=True)
     assert caller.attended().ended.values == [1]
     caller.send(-2)
@@ -100,9 +98,9 @@ def test_workers_are_kept_for_the_next_call(supervisor):
     until(lambda: set(supervisor.pids()) == pids)
 
 
-def test_no_more_parcels_of_a_call_run_at_once_than_its_limit(supervisor, tmp_path):
+def test_no_more_parcels_of_a_call_run_at_once_than_its_limit(shared, tmp_path):
     gate = tmp_path / "gate"
-    wide, narrow = Caller(supervisor, pid_of, limit=3), Caller(supervisor, wait_for_file, limit=1)
+    wide, narrow = Caller(shared, pid_of, limit=3), Caller(shared, wait_for_file, limit=1)
     for _ in range(3):
         narrow.send(gate)
     for _ in range(3):
@@ -114,23 +112,23 @@ def test_no_more_parcels_of_a_call_run_at_once_than_its_limit(supervisor, tmp_pa
     assert narrow.packer.call.running == 0
 
 
-def test_one_call_of_two_uses_two_workers(supervisor, tmp_path):
+def test_one_call_of_two_uses_two_workers(shared, tmp_path):
     def meet(name):
         (tmp_path / name).touch()
         until(lambda: len(list(tmp_path.iterdir())) == 2)
         return os.getpid()
 
-    caller = Caller(supervisor, meet, limit=2)
+    caller = Caller(shared, meet, limit=2)
     caller.send("a")
     caller.send("b")
     assert len({caller.next().ended.values[0] for _ in range(2)}) == 2
 
 
-def test_calls_from_many_threads_get_their_own_answers(supervisor):
+def test_calls_from_many_threads_get_their_own_answers(shared):
     results = {}
 
     def call(number):
-        caller = Caller(supervisor, lambda x: (number, x))
+        caller = Caller(shared, lambda x: (number, x))
         for x in range(20):
             caller.send(x, attended=bool(x % 2))
         results[number] = sorted(
@@ -145,37 +143,37 @@ def test_calls_from_many_threads_get_their_own_answers(supervisor):
     assert results == {number: [(number, x) for x in range(20)] for number in range(5)}
 
 
-def test_a_withdrawn_call_delivers_nothing_more_and_the_workers_serve_others(supervisor, tmp_path):
+def test_a_withdrawn_call_delivers_nothing_more_and_the_workers_serve_others(shared, tmp_path):
     gate = tmp_path / "gate"
-    dropped = Caller(supervisor, wait_for_file, limit=1)
+    dropped = Caller(shared, wait_for_file, limit=1)
     for _ in range(3):
         dropped.send(gate)
-    supervisor.withdraw(dropped.packer.call, at_once=False)
+    shared.withdraw(dropped.packer.call, at_once=False)
     gate.touch()
-    caller = Caller(supervisor, abs, limit=1)
+    caller = Caller(shared, abs, limit=1)
     caller.send(-1)
     assert caller.next().ended.values == [1]
     assert dropped.answers.empty()
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_withdrawn_call_that_does_not_end_by_itself_is_ended(supervisor, tmp_path, at_once):
+def test_a_withdrawn_call_that_does_not_end_by_itself_is_ended(shared, tmp_path, at_once):
     told = tmp_path / "told"
 
     def hang(_):
         told.write_text(str(os.getpid()))
         threading.Event().wait()
 
-    caller = Caller(supervisor, hang, limit=1)
+    caller = Caller(shared, hang, limit=1)
     caller.send(0)
     until(lambda: told.exists() and told.read_text())
     pid = int(told.read_text())
     begun = monotonic()
-    supervisor.withdraw(caller.packer.call, at_once=at_once)
+    shared.withdraw(caller.packer.call, at_once=at_once)
     until(lambda: not alive(pid))
     if not at_once:
         assert monotonic() - begun >= 0.9, "it has a second to end by itself"
-    other = Caller(supervisor, abs)
+    other = Caller(shared, abs)
     other.send(-5)
     assert other.next().ended.values == [5]
 
@@ -225,11 +223,11 @@ def test_stopping_can_give_up_what_runs(supervisor, tmp_path):
     until(lambda: not alive(pid))
 
 
-def test_a_claim_that_is_refused_drops_the_parcel(supervisor):
-    caller = Caller(supervisor, abs)
+def test_a_claim_that_is_refused_drops_the_parcel(shared):
+    caller = Caller(shared, abs)
     parcel = caller.packer.parcel(Batch(0, [-1]), caller.answers.put)
     parcel.claim = lambda: False
-    supervisor.submit(parcel)
+    shared.submit(parcel)
     caller.send(-2)
     assert caller.next().ended.values == [2]
     assert caller.answers.empty()
@@ -243,39 +241,39 @@ def test_a_supervisor_that_never_worked_stops_at_once():
         Caller(made, abs).send(1)
 
 
-def test_a_callback_that_raises_harms_nothing(supervisor, caplog):
-    caller = Caller(supervisor, abs)
+def test_a_callback_that_raises_harms_nothing(shared, caplog):
+    caller = Caller(shared, abs)
 
     def raises(_):
         raise ValueError("mine")
 
-    supervisor.submit(caller.packer.parcel(Batch(0, [-1]), raises))
+    shared.submit(caller.packer.parcel(Batch(0, [-1]), raises))
     caller.send(-2)
     assert caller.next().ended.values == [2]
     until(lambda: "an exception in a callback was ignored" in caplog.text)
 
 
-def test_a_reference_by_name_has_one_number_and_anything_else_a_new_one_each_time(supervisor):
+def test_a_reference_by_name_has_one_number_and_anything_else_a_new_one_each_time(shared):
     named, by_reference = pack_function(abs, None, [])
     assert by_reference
-    first = supervisor.function_number(named, by_reference=True)
-    assert supervisor.function_number(Packed(named.data), by_reference=True) == first
-    assert supervisor.function_number(named, by_reference=False) != first
+    first = shared.function_number(named, by_reference=True)
+    assert shared.function_number(Packed(named.data), by_reference=True) == first
+    assert shared.function_number(named, by_reference=False) != first
 
 
-def test_a_forgotten_function_gets_a_new_number(supervisor):
-    first = Packer(supervisor, abs, Calling(), limit=1).call
-    supervisor.forget_function(first)
-    assert Packer(supervisor, abs, Calling(), limit=1).call.function_number != first.function_number
+def test_a_forgotten_function_gets_a_new_number(shared):
+    first = Packer(shared, abs, Calling(), limit=1).call
+    shared.forget_function(first)
+    assert Packer(shared, abs, Calling(), limit=1).call.function_number != first.function_number
 
 
-def test_finishing_a_call_closes_its_shared_arrays(supervisor):
+def test_finishing_a_call_closes_its_shared_arrays(shared):
     array = np.zeros(300_000)
-    caller = Caller(supervisor, lambda _: float(array[0]))
+    caller = Caller(shared, lambda _: float(array[0]))
     caller.send(0)
     assert caller.next().ended.values == [0.0]
     assert caller.packer.call.regions.descriptors
-    supervisor.finish(caller.packer.call)
+    shared.finish(caller.packer.call)
     until(lambda: not caller.packer.call.regions.descriptors)
 
 
@@ -339,11 +337,11 @@ def _give_and_hang_up(worker, parcel, end):
     end.shutdown(2)
 
 
-def test_a_timeout_stops_the_task_while_nobody_attends(supervisor):
+def test_a_timeout_stops_the_task_while_nobody_attends(shared):
     def hang(_):
         threading.Event().wait()
 
-    caller = Caller(supervisor, hang, timeout_seconds=0.2)
+    caller = Caller(shared, hang, timeout_seconds=0.2)
     caller.send(0)
     assert caller.next().death.timed_out
 

@@ -220,7 +220,8 @@ def test_what_a_task_printed_before_it_failed_arrives(capsys):
 
 def test_prints_of_threads_in_a_worker_arrive(capsys):
     def threaded(_):
-        threads = [threading.Thread(target=print, args=(x,)) for x in range(5)]
+        # One piece each: print gives the end of a line by itself, and another may come between.
+        threads = [threading.Thread(target=sys.stdout.write, args=(f"{x}\n",)) for x in range(5)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -18,6 +18,7 @@ from shoal.tasks.processes.launching import Launching
 from shoal.tasks.processes.memory import SHARED_BYTES
 from shoal.tasks.processes.supervisor import Supervisor
 from shoal.tasks.processes.worker import BUDGET_SECONDS, RETURNING, Trimmer
+from tests.faults.watching import until
 
 
 class Driven:
@@ -247,12 +248,6 @@ def test_the_rest_of_a_slow_batch_is_given_back_untouched():
     finally:
         driven.close()
     assert ended.values == [0]
-
-
-def until(condition):
-    end = monotonic() + 20
-    while not condition():
-        assert monotonic() < end
 
 
 def test_a_batch_that_takes_long_is_trimmed_behind_the_running_item():

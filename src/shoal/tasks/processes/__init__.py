@@ -2,7 +2,11 @@
 
 from shoal.tasks.processes.dispatcher import ProcessDispatcher
 from shoal.tasks.processes.executor import ProcessExecutor, shared_supervisor
-from shoal.tasks.processes.limits import available_cores, thread_environment
+from shoal.tasks.processes.limits import (
+    available_cores,
+    free_memory_bytes,
+    thread_environment,
+)
 from shoal.tasks.processes.memory import shared_array
 from shoal.tasks.processes.worker import inside_worker
 
@@ -10,6 +14,7 @@ __all__ = [
     "ProcessDispatcher",
     "ProcessExecutor",
     "available_cores",
+    "free_memory_bytes",
     "inside_worker",
     "shared_array",
     "shared_supervisor",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from shoal.tasks.batching import BATCH_SECONDS
 from shoal.tasks.dispatch import Answer, Batch, Death, read_reply, write_here
 from shoal.tasks.envelope import Calling, capture, worker_name
 from shoal.tasks.inputs import Frozen, Inputs
@@ -84,6 +85,7 @@ class ProcessDispatcher:
     """Runs the batches of one call on supervised worker processes."""
 
     in_step = False
+    batch_seconds = BATCH_SECONDS
 
     def __init__(
         self,
@@ -99,6 +101,7 @@ class ProcessDispatcher:
         self.workers = workers
         self.window = 2 * workers
         self._supervisor = supervisor
+        self._calling = calling
         self._packer = Packer(
             supervisor,
             function,
@@ -134,7 +137,7 @@ class ProcessDispatcher:
         answer = read_delivery(batch, size, got)
         if answer.unreadable is not None and answer.unreadable.kind == "function":
             self._supervisor.forget_function(self._packer.call)
-        return write_here(answer, self._out_here)
+        return write_here(answer, self._calling, self._out_here)
 
     def withdraw(self, *, at_once: bool) -> None:
         """Drops the call; workers still running it after a second are replaced."""

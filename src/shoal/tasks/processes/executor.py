@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import atexit
-import math
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from time import monotonic
-from traceback import format_exc
 from typing import Any
 
 from shoal.errors import ExecutorClosed
-from shoal.tasks.dispatch import Answer, Batch
+from shoal.tasks.chunks import map_in_chunks
+from shoal.tasks.dispatch import Batch
 from shoal.tasks.envelope import Calling, capture
 from shoal.tasks.failing import Blame
-from shoal.tasks.model import describe_input
 from shoal.tasks.processes.dispatcher import Packer, read_delivery
 from shoal.tasks.processes.limits import available_cores
 from shoal.tasks.processes.parcels import Delivery
 from shoal.tasks.processes.supervisor import Supervisor
 
 WORKER_DEATH_RETRIES = 2
-CHUNKS_PER_WORKER = 16
 
 _CALLING = Calling("task")
 _shared: dict[int, Supervisor] = {}
@@ -118,16 +115,14 @@ class ProcessExecutor(Executor):
             timeout: Seconds after which the iteration raises `TimeoutError`; None: none.
             chunksize: Calls per message; None cuts the inputs in 16 chunks a worker.
         """
-        if chunksize is not None and chunksize < 1:
-            raise ValueError(f"chunksize={chunksize}: expected an integer of at least 1")
-        inputs = list(zip(*iterables, strict=False))
-        size = chunksize or max(math.ceil(len(inputs) / (CHUNKS_PER_WORKER * self.max_workers)), 1)
-        end = None if timeout is None else monotonic() + timeout
-        chunks = [
-            self.submit(_call_chunk, fn, inputs[at : at + size])
-            for at in range(0, len(inputs), size)
-        ]
-        return _results(chunks, end)
+        return map_in_chunks(
+            self.submit,
+            fn,
+            iterables,
+            timeout=timeout,
+            chunksize=chunksize,
+            workers=self.max_workers,
+        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more work, and ends the workers when what was submitted is done.
@@ -145,32 +140,6 @@ class ProcessExecutor(Executor):
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             self.supervisor.stop(kill=True)
         self.shutdown()
-
-
-def _call_chunk(
-    fn: Callable[..., Any], chunk: list[tuple[Any, ...]]
-) -> tuple[list[Any], Exception | None]:
-    """Values up to the first exception, and that; the reader raises it after those values."""
-    values: list[Any] = []
-    for arguments in chunk:
-        try:
-            values.append(fn(*arguments))
-        except Exception as error:  # the function may raise anything
-            error.add_note(f"shoal: on input {describe_input(arguments, {})}\n{format_exc()}")
-            return values, error
-    return values, None
-
-
-def _results(chunks: list[Future[Any]], end: float | None) -> Iterator[Any]:
-    try:
-        for chunk in chunks:
-            values, error = chunk.result(None if end is None else max(end - monotonic(), 0))
-            yield from values
-            if error is not None:
-                raise error
-    finally:
-        for chunk in chunks:
-            chunk.cancel()
 
 
 class _Awaited(Future[Any]):
@@ -245,23 +214,10 @@ class _Submission:
             self._supervisor.submit(self._packer.parcel(self._batch, self._deliver), accepted=True)
             return
         self._supervisor.finish(self._packer.call)
-        error = self._error_of(answer)
+        if answer.unreadable is not None and answer.unreadable.kind == "function":
+            self._supervisor.forget_function(self._packer.call)
+        error = self._blame.of_submitted(answer, self._deaths + 1)
         if error is not None:
             self.future.set_exception(error)
         elif answer.ended is not None:
             self.future.set_result(answer.ended.values[0])
-
-    def _error_of(self, answer: Answer) -> Exception | None:
-        if answer.error is not None:
-            return answer.error
-        item = self._batch.items[0]
-        if answer.death is not None:
-            return self._blame.died(0, item, answer.death, self._deaths + 1)
-        if answer.unreadable is not None and answer.unreadable.kind == "function":
-            self._supervisor.forget_function(self._packer.call)
-            return self._blame.function_not_loaded(answer.unreadable)
-        raised = answer.unreadable or (answer.ended.raised.get(0) if answer.ended else None)
-        if raised is None:
-            return None
-        worker = answer.ended.worker if answer.ended else ""
-        return self._blame.raised(0, item, raised, 1, worker)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -21,6 +22,9 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
+
+
+Reader = Callable[[Path], float | None]
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -53,22 +57,29 @@ def _cgroup_quota(membership: Path, root: Path) -> float | None:
 
     See "Control Group v2", cpu.max, and "CFS Bandwidth Control" in the Linux documentation.
     """
+    return min(_in_cgroups(membership, root, "cpu", _quota_v2, _quota_v1), default=None)
+
+
+def _in_cgroups(
+    membership: Path, root: Path, controller: str, read_v2: Reader, read_v1: Reader
+) -> list[float]:
+    """What is read in each cgroup around this process, of either version."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
-        return None
-    quotas: list[float] = []
+        return []
+    found: list[float] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            quotas += _quotas_upwards(root, path, _quota_v2)
-            quotas += _quotas_upwards(root / "unified", path, _quota_v2)
-        elif "cpu" in controllers.split(","):
-            quotas += _quotas_upwards(root / "cpu", path, _quota_v1)
-    return min(quotas, default=None)
+            found += _upwards(root, path, read_v2)
+            found += _upwards(root / "unified", path, read_v2)
+        elif controller in controllers.split(","):
+            found += _upwards(root / controller, path, read_v1)
+    return found
 
 
-def _quotas_upwards(root: Path, path: str, read: Callable[[Path], float | None]) -> list[float]:
+def _upwards(root: Path, path: str, read: Reader) -> list[float]:
     found = []
     folder = root / path.strip("/")
     while True:
@@ -95,6 +106,59 @@ def _quota_v1(folder: Path) -> float | None:
     except (OSError, ValueError):
         return None
     return quota / period if quota > 0 else None
+
+
+def free_memory_bytes() -> int:
+    """Memory that can still be used without swapping, the limits of cgroups respected.
+
+    ``MemAvailable`` of ``/proc/meminfo``; in a cgroup, its limit less what it uses, not counting
+    the file cache that it can drop. Where the system does not tell: half of all memory.
+    """
+    try:
+        text = Path("/proc/meminfo").read_text()
+        found = re.search(r"^MemAvailable: +(\d+) kB$", text, re.MULTILINE)
+    except OSError:
+        found = None
+    free = int(found[1]) * 1024 if found else _all_memory_bytes() // 2
+    return int(min([free, *_own_room(int(monotonic()))]))
+
+
+@lru_cache(maxsize=1)
+def _own_room(_second: int) -> list[float]:
+    """Room in this process's cgroups; looked up at most once a second, for it takes many files."""
+    return _room_in_cgroups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+
+
+def _room_in_cgroups(membership: Path, root: Path) -> list[float]:
+    return _in_cgroups(membership, root, "memory", _room_v2, _room_v1)
+
+
+def _all_memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
+
+
+def _room_v2(folder: Path) -> float | None:
+    return _room(folder, "memory.max", "memory.current", "inactive_file")
+
+
+def _room_v1(folder: Path) -> float | None:
+    return _room(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def _room(folder: Path, limit: str, usage: str, cache: str) -> float | None:
+    try:
+        most = (folder / limit).read_text().strip()
+        used = int((folder / usage).read_text())
+        stat = (folder / "memory.stat").read_text()
+        if most == "max":
+            return None
+        droppable = re.search(rf"^{cache} (\d+)$", stat, re.MULTILINE)
+        return max(int(most) - used + (int(droppable[1]) if droppable else 0), 0)
+    except (OSError, ValueError):
+        return None
 
 
 def out_of_memory_kills() -> int:

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 
 import cloudpickle
 
+from shoal.tasks.adapters import Pickler
 from shoal.tasks.envelope import MOST_BUFFERS, PROTOCOL
 from shoal.tasks.inputs import ATOMS
 from shoal.tasks.model import function_not_sent
@@ -75,7 +77,7 @@ class Regions:
     def __init__(self) -> None:
         self.descriptors: dict[int, tuple[int, int]] = {}
         self._numbers: dict[tuple[int, int], int | None] = {}
-        self._alive: list[Any] = []
+        self._alive: dict[tuple[int, int], Any] = {}
 
     def add(self, buffer: memoryview) -> int:
         """Puts `buffer` in a region of its own; returns the region's number."""
@@ -87,17 +89,30 @@ class Regions:
         """The region of an array met before in this call; None for one met first.
 
         An array that one task alone uses is cheaper sent to it than shared. The array must keep
-        its values, and is kept alive, until the call ends.
+        its values while it lives; one that is gone by then was used by no other task.
         """
         key = (_address(buffer), buffer.nbytes)
         if key not in self._numbers:
             self._numbers[key] = None
-            self._alive.append(buffer.obj)
+            self._alive[key] = self._forgetting(_owner(buffer.obj), key)
             return None
         number = self._numbers[key]
         if number is None:
             number = self._numbers[key] = self.add(buffer)
         return number
+
+    def _forgetting(self, owner: Any, key: tuple[int, int]) -> Any:
+        """Keeps no array alive, but forgets its address with it; what else has memory is kept."""
+        numbers, alive = self._numbers, self._alive
+
+        def forget(_: object) -> None:
+            numbers.pop(key, None)
+            alive.pop(key, None)
+
+        try:
+            return weakref.ref(owner, forget)
+        except TypeError:
+            return owner
 
     def close(self) -> None:
         """Lets go of all regions; readers keep what they have mapped."""
@@ -106,6 +121,15 @@ class Regions:
         self.descriptors = {}
         self._numbers.clear()
         self._alive.clear()
+
+
+def _owner(array: Any) -> Any:
+    """What holds the memory of an array: the array at the end of its chain of views."""
+    import numpy as np
+
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
 
 
 def _address(buffer: memoryview) -> int:
@@ -145,8 +169,8 @@ def pack(
         return Packed(stream.getvalue(), buffers)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle's, which also sends functions with a cache that no worker can import."""
+class _Pickler(Pickler):
+    """Also sends functions with a cache that no worker can import."""
 
     def reducer_override(self, obj: Any) -> Any:
         """As `pickle.Pickler.reducer_override`; such a function arrives with an empty cache."""

@@ -60,7 +60,9 @@ def current() -> Surroundings:
 
 def _glance() -> tuple[Any, ...]:
     """All that `Surroundings` holds, read fast: this is done at every call."""
-    numpy, decimal = sys.modules.get("numpy"), sys.modules.get("decimal")
+    # A module that another thread is importing just now has none of its names yet.
+    numpy_state = getattr(sys.modules.get("numpy"), "geterr", None)
+    decimal_state = getattr(sys.modules.get("decimal"), "getcontext", None)
     levels = [
         (name, logger.level)
         for name, logger in list(logging.root.manager.loggerDict.items())
@@ -74,8 +76,8 @@ def _glance() -> tuple[Any, ...]:
         tuple(warnings.filters),
         (("", logging.root.level), *levels),
         logging.root.manager.disable,
-        () if numpy is None else tuple(numpy.geterr().items()),
-        None if decimal is None else _DecimalContext(decimal.getcontext()),
+        () if numpy_state is None else tuple(numpy_state().items()),
+        None if decimal_state is None else _DecimalContext(decimal_state()),
         sys.getrecursionlimit(),
     )
 
