@@ -1,6 +1,6 @@
 """A plugin for pytest: every circuit of the parallel device runs in a worker, single ones too."""
 
-from shoal.quantum.pennylane_batch import Batch
+from shoal.quantum.pennylane.batch import Batch
 
 
 def _run(batch, items):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from shoal.tasks import require
 
 if TYPE_CHECKING:
-    from shoal.quantum.aer import AerSimulator
     from shoal.quantum.jax_blocks import vmap_in_blocks
-    from shoal.quantum.pennylane_device import ParallelDevice
-    from shoal.quantum.qiskit_backend import ParallelBackend
-    from shoal.quantum.qiskit_job import CircuitsJob
-    from shoal.quantum.qiskit_primitives import ParallelEstimator, ParallelSampler
+    from shoal.quantum.pennylane.device import ParallelDevice
+    from shoal.quantum.qiskit.aer import AerSimulator
+    from shoal.quantum.qiskit.backend import ParallelBackend
+    from shoal.quantum.qiskit.job import CircuitsJob
+    from shoal.quantum.qiskit.primitives import ParallelEstimator, ParallelSampler
 
 __all__ = [
     "AerSimulator",
@@ -26,12 +26,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AerSimulator": ("shoal.quantum.aer", "qiskit_aer", "qiskit"),
-    "CircuitsJob": ("shoal.quantum.qiskit_job", "qiskit", "qiskit"),
-    "ParallelBackend": ("shoal.quantum.qiskit_backend", "qiskit", "qiskit"),
-    "ParallelDevice": ("shoal.quantum.pennylane_device", "pennylane", "pennylane"),
-    "ParallelEstimator": ("shoal.quantum.qiskit_primitives", "qiskit", "qiskit"),
-    "ParallelSampler": ("shoal.quantum.qiskit_primitives", "qiskit", "qiskit"),
+    "AerSimulator": ("shoal.quantum.qiskit.aer", "qiskit_aer", "qiskit"),
+    "CircuitsJob": ("shoal.quantum.qiskit.job", "qiskit", "qiskit"),
+    "ParallelBackend": ("shoal.quantum.qiskit.backend", "qiskit", "qiskit"),
+    "ParallelDevice": ("shoal.quantum.pennylane.device", "pennylane", "pennylane"),
+    "ParallelEstimator": ("shoal.quantum.qiskit.primitives", "qiskit", "qiskit"),
+    "ParallelSampler": ("shoal.quantum.qiskit.primitives", "qiskit", "qiskit"),
     "vmap_in_blocks": ("shoal.quantum.jax_blocks", "jax", "jax"),
 }
 

@@ -19,7 +19,7 @@ import cloudpickle
 from shoal.tasks.indexed import Indexed
 
 PROTOCOL = 5
-ROOM = "shoal.quantum.pennylane_adapters"
+ROOM = "shoal.quantum.pennylane.adapters"
 
 # Class to adapter; a class stands for its subclasses.
 TABLE = {

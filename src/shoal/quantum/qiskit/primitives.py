@@ -27,9 +27,9 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from shoal.quantum.conducting import Conducting, Pace, Way, default_is_ours
-from shoal.quantum.qiskit_backend import ParallelBackend
-from shoal.quantum.qiskit_checks import Ways
-from shoal.quantum.qiskit_traits import seconds_of
+from shoal.quantum.qiskit.backend import ParallelBackend
+from shoal.quantum.qiskit.checks import Ways
+from shoal.quantum.qiskit.traits import seconds_of
 from shoal.quantum.splitting import Chunk, Layout, by_cost
 from shoal.tasks import available_cores, shorten
 

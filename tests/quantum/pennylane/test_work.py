@@ -5,8 +5,8 @@ import pennylane as qml
 import pytest
 from pennylane.devices import ExecutionConfig
 
-from shoal.quantum import pennylane_work
-from shoal.quantum.pennylane_work import EXECUTE, PREPARE, Bench, Plan, run_tape, seeded
+from shoal.quantum.pennylane import work as working
+from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Bench, Plan, run_tape, seeded
 
 
 def recipe(base="lightning.qubit", **options):
@@ -48,13 +48,13 @@ def test_devices_and_plans_are_built_once_and_few_are_kept():
     assert bench.prepared(first, job) is bench.prepared(first, job)
     others = [bench.device(recipe(batch_obs=bool(at))) for at in range(2)]
     assert bench.device(recipe()) is not first
-    assert len(bench._devices) == pennylane_work.MOST_DEVICES
+    assert len(bench._devices) == working.MOST_DEVICES
     assert len({id(each) for each in others}) == 2
 
 
 @pytest.mark.parametrize("base", ["lightning.qubit", "default.qubit"])
 def test_a_stream_depends_on_its_seed_and_not_on_what_ran_before(base):
-    device = pennylane_work.build(recipe(base))
+    device = working.build(recipe(base))
 
     def samples(seed):
         return run_tape(device, (plan(), None), (sampled(), None, seed)).value.tolist()
@@ -80,11 +80,11 @@ def test_a_device_without_a_generator_draws_from_numpys_which_is_put_back():
 
 
 def test_transforms_are_applied_where_the_tape_is_run():
-    device = pennylane_work.build(recipe())
+    device = working.build(recipe())
     tape = qml.tape.QuantumScript(
         [qml.RX(np.array([0.1, 0.2]), 0), qml.QFT([0, 1])], [qml.probs(wires=[0])]
     )
-    how = pennylane_work.prepared(device, plan(prepare=True))
+    how = working.prepared(device, plan(prepare=True))
     value = run_tape(device, how, (tape, None, None)).value
     expected = qml.execute([tape], qml.device("default.qubit", wires=2))[0]
     assert np.allclose(value, expected)

@@ -1,4 +1,4 @@
-from shoal.quantum.pennylane_tracking import recorded, replay
+from shoal.quantum.pennylane.tracking import recorded, replay
 
 
 class Device:

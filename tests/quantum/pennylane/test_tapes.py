@@ -2,7 +2,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from shoal.quantum.pennylane_tapes import Label, apart, cut, joined, stacked, what_is_stuck
+from shoal.quantum.pennylane.tapes import Label, apart, cut, joined, stacked, what_is_stuck
 
 XS = np.linspace(0, 1, 7)
 

@@ -10,11 +10,11 @@ from time import perf_counter
 from typing import Any, Literal, cast
 
 from shoal.errors import InputNotSent
-from shoal.quantum.pennylane_adapters import state_bytes
-from shoal.quantum.pennylane_crew import Crew
-from shoal.quantum.pennylane_tapes import Label, cut, joined, what_is_stuck
-from shoal.quantum.pennylane_templates import slimmed
-from shoal.quantum.pennylane_work import (
+from shoal.quantum.pennylane.adapters import state_bytes
+from shoal.quantum.pennylane.crew import Crew
+from shoal.quantum.pennylane.tapes import Label, cut, joined, what_is_stuck
+from shoal.quantum.pennylane.templates import slimmed
+from shoal.quantum.pennylane.work import (
     EXECUTE,
     Done,
     Item,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qiskit.providers import BackendV2, Options
 
 from shoal.quantum.conducting import Pace
-from shoal.quantum.qiskit_checks import (
+from shoal.quantum.qiskit.checks import (
     Binds,
     Ways,
     check_run_options,
@@ -19,10 +19,10 @@ from shoal.quantum.qiskit_checks import (
     checked_counts,
     seeding_of,
 )
-from shoal.quantum.qiskit_job import CircuitsJob, job_number
-from shoal.quantum.qiskit_running import Asked, Running
-from shoal.quantum.qiskit_simulation import Packed, Simulation
-from shoal.quantum.qiskit_traits import Traits, has_errors, noise_of_all, option, traits_of
+from shoal.quantum.qiskit.job import CircuitsJob, job_number
+from shoal.quantum.qiskit.running import Asked, Running
+from shoal.quantum.qiskit.simulation import Packed, Simulation
+from shoal.quantum.qiskit.traits import Traits, has_errors, noise_of_all, option, traits_of
 from shoal.quantum.splitting import Layout
 from shoal.tasks import shorten
 

@@ -18,12 +18,12 @@ from pennylane.exceptions import DeviceError
 from pennylane.math import Interface
 from pennylane.transforms import broadcast_expand
 
-from shoal.quantum.pennylane_adapters import is_lightning
-from shoal.quantum.pennylane_batch import Batch, Costs
-from shoal.quantum.pennylane_crew import crew_for
-from shoal.quantum.pennylane_tapes import apart
-from shoal.quantum.pennylane_tracking import replay
-from shoal.quantum.pennylane_work import EXECUTE, PREPARE, Item, Plan, prepared
+from shoal.quantum.pennylane.adapters import is_lightning
+from shoal.quantum.pennylane.batch import Batch, Costs
+from shoal.quantum.pennylane.crew import crew_for
+from shoal.quantum.pennylane.tapes import apart
+from shoal.quantum.pennylane.tracking import replay
+from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Item, Plan, prepared
 from shoal.tasks import check_options, shorten
 
 NAME = "shoal.parallel"

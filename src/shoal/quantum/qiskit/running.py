@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from qiskit.result import Result
 
 from shoal.quantum.conducting import Conducting, Pace, Way, default_is_ours, is_on_this_machine
-from shoal.quantum.qiskit_checks import Binds, Ways
-from shoal.quantum.qiskit_simulation import (
+from shoal.quantum.qiskit.checks import Binds, Ways
+from shoal.quantum.qiskit.simulation import (
     Returned,
     Simulation,
     calls_of,
@@ -21,7 +21,7 @@ from shoal.quantum.qiskit_simulation import (
     may_be_merged,
     merged_shots,
 )
-from shoal.quantum.qiskit_traits import Traits, option, runs_shot_by_shot, seconds_of, state_bytes
+from shoal.quantum.qiskit.traits import Traits, option, runs_shot_by_shot, seconds_of, state_bytes
 from shoal.quantum.splitting import Chunk, Layout, Part, Pieces, Seeding, by_cost, by_size, pieces
 from shoal.tasks import available_cores, memory_budget, shorten
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.result.models import ExperimentResult
 
-    from shoal.quantum.qiskit_job import CircuitsJob
+    from shoal.quantum.qiskit.job import CircuitsJob
 
 OWN_RULE = (
     "the backend derives the seeds of all circuits from one by a rule of its own, so that with "

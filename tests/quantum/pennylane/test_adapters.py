@@ -9,7 +9,7 @@ import pytest
 from pennylane import numpy as pnp
 
 import shoal
-from shoal.quantum.pennylane_adapters import STATES, is_lightning, state_bytes
+from shoal.quantum.pennylane.adapters import STATES, is_lightning, state_bytes
 from shoal.tasks.adapters import dumps, needs_of
 
 WIRES = 3

@@ -17,7 +17,7 @@ from qiskit import QuantumCircuit, qpy
 from qiskit.providers import BackendV2, Options
 from qiskit.result.models import ExperimentResult, ExperimentResultData
 
-from shoal.quantum.qiskit_traits import is_plain
+from shoal.quantum.qiskit.traits import is_plain
 from shoal.quantum.splitting import Chunk, Layout, Part, Seeding, merged_counts
 from shoal.tasks import shorten
 

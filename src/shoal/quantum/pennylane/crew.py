@@ -42,7 +42,7 @@ def crew_for(chosen: Any, max_workers: int | None) -> Crew:
 
 def _load(recipe: bytes) -> int:
     """Runs in a worker: imports PennyLane, builds the base device, tells who did."""
-    from shoal.quantum.pennylane_work import build
+    from shoal.quantum.pennylane.work import build
 
     build(recipe)
     return os.getpid()

@@ -10,7 +10,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, depolarizing_error
 
-from shoal.quantum.qiskit_traits import (
+from shoal.quantum.qiskit.traits import (
     known_options,
     runs_shot_by_shot,
     seconds_of,

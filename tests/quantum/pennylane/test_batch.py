@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from shoal.quantum import pennylane_batch
-from shoal.quantum.pennylane_adapters import state_bytes
-from shoal.quantum.pennylane_batch import AMPLITUDE_SECONDS, Batch, Costs, worth_sending
+from shoal.quantum.pennylane import batch as batching
+from shoal.quantum.pennylane.adapters import state_bytes
+from shoal.quantum.pennylane.batch import AMPLITUDE_SECONDS, Batch, Costs, worth_sending
 
 
 def test_what_is_not_known_is_guessed_from_the_number_of_wires():
@@ -47,7 +47,7 @@ def tape(measurements=1, batch_size=None):
 
 def test_there_are_no_more_workers_than_states_fit_into_free_memory(monkeypatch):
     one = state_bytes(range(20))
-    monkeypatch.setattr(pennylane_batch, "free_memory_bytes", lambda: 3 * one)
+    monkeypatch.setattr(batching, "free_memory_bytes", lambda: 3 * one)
     assert batch_of()._width_in_memory(tape()) == 3
     assert batch_of("compute_vjp")._width_in_memory(tape(measurements=2)) == 1
     assert batch_of(expand=False)._width_in_memory(tape(batch_size=96)) == 1

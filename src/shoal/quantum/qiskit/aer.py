@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit_aer import AerSimulator as AersOwn
 
-from shoal.quantum.qiskit_backend import Sent, start
-from shoal.quantum.qiskit_checks import Ways
-from shoal.quantum.qiskit_job import CircuitsJob
-from shoal.quantum.qiskit_simulation import without_executor
+from shoal.quantum.qiskit.backend import Sent, start
+from shoal.quantum.qiskit.checks import Ways
+from shoal.quantum.qiskit.job import CircuitsJob
+from shoal.quantum.qiskit.simulation import without_executor
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

@@ -5,7 +5,7 @@ import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
 
-from shoal.quantum.pennylane_templates import slimmed, whole
+from shoal.quantum.pennylane.templates import slimmed, whole
 
 
 def tape_of(x, *, wire=1, obs=qml.Z, shots=None, more=()):

@@ -20,8 +20,8 @@ import pennylane as qml
 from pennylane.math import Interface
 from pennylane.transforms import broadcast_expand, convert_to_numpy_parameters
 
-from shoal.quantum.pennylane_templates import whole
-from shoal.quantum.pennylane_tracking import Updates, recorded
+from shoal.quantum.pennylane.templates import whole
+from shoal.quantum.pennylane.tracking import Updates, recorded
 
 MOST_DEVICES = 2  # each may hold a state vector
 MOST_PLANS = 16
@@ -171,7 +171,7 @@ def work(job: Job, sent: Any, extra: Any, seed: Any) -> Done:
     """What is sent to workers: runs one tape. Threads have a base device each.
 
     Args:
-        sent: The tape, as `pennylane_templates.slimmed` made it.
+        sent: The tape, as `templates.slimmed` made it.
     """
     bench: Bench | None = getattr(_kept, "bench", None)
     if bench is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit import QuantumCircuit
 
-from shoal.quantum.qiskit_traits import Traits, known_options
+from shoal.quantum.qiskit.traits import Traits, known_options
 from shoal.quantum.splitting import Seeding
 from shoal.tasks import check_options, shorten
 

@@ -4,8 +4,8 @@ from concurrent.futures import Executor, Future
 import pytest
 
 from shoal.errors import ExecutorBroken
-from shoal.quantum import pennylane_crew
-from shoal.quantum.pennylane_crew import SPENT_SECONDS, WORTH_SECONDS, Crew, crew_for
+from shoal.quantum.pennylane import crew as crews
+from shoal.quantum.pennylane.crew import SPENT_SECONDS, WORTH_SECONDS, Crew, crew_for
 from shoal.tasks import available_cores
 
 RECIPE = pickle.dumps(("default.qubit", {"wires": 1}))
@@ -29,7 +29,7 @@ class Slow(Executor):
 
 @pytest.fixture
 def cores(monkeypatch):
-    monkeypatch.setattr(pennylane_crew, "available_cores", lambda: 4)
+    monkeypatch.setattr(crews, "available_cores", lambda: 4)
 
 
 def test_workers_are_started_for_a_long_batch_and_one_core_stays_free(cores):
@@ -66,7 +66,7 @@ def test_workers_that_cannot_be_told_apart_are_believed_after_some_rounds(cores)
     while not crew.prepare("b", RECIPE, WORTH_SECONDS):
         slow.end(*[7] * len(slow.futures))
         rounds += 1
-    assert rounds == pennylane_crew.MOST_ROUNDS
+    assert rounds == crews.MOST_ROUNDS
 
 
 def test_a_failure_is_raised_for_an_executor_of_ones_own_and_told_for_ours(cores):

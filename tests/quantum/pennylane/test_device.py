@@ -8,10 +8,11 @@ import pytest
 from pennylane import numpy as pnp
 
 from shoal.errors import InputNotSent, WorkerDied
-from shoal.quantum import ParallelDevice, pennylane_batch
+from shoal.quantum import ParallelDevice
+from shoal.quantum.pennylane import batch as batching
 
 WIRES = 4
-worth_sending = pennylane_batch.worth_sending
+worth_sending = batching.worth_sending
 XS = np.linspace(0.1, 1.1, 9)
 BASES = ("lightning.qubit", "default.qubit")
 METHODS = ("best", "adjoint", "parameter-shift", "finite-diff")
@@ -19,7 +20,7 @@ METHODS = ("best", "adjoint", "parameter-shift", "finite-diff")
 
 @pytest.fixture(autouse=True)
 def everything_is_worth_sending(monkeypatch):
-    monkeypatch.setattr(pennylane_batch, "worth_sending", lambda *_: True)
+    monkeypatch.setattr(batching, "worth_sending", lambda *_: True)
 
 
 def pair(base, **options):
@@ -337,7 +338,7 @@ def test_threads_may_share_the_device():
 
 
 def test_a_process_that_has_no_workers_yet_runs_circuits_itself(monkeypatch):
-    monkeypatch.setattr(pennylane_batch, "worth_sending", worth_sending)
+    monkeypatch.setattr(batching, "worth_sending", worth_sending)
     device = ParallelDevice(wires=WIRES, max_workers=100)
     assert alike(
         device.execute([tape_of(x) for x in XS]),

@@ -11,14 +11,14 @@ from qiskit.circuit import ParameterVector
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import depolarizing_error
 
-from shoal.quantum.qiskit_simulation import (
+from shoal.quantum.qiskit.simulation import (
     Packed,
     Simulation,
     calls_of,
     may_be_merged,
     merged_shots,
 )
-from shoal.quantum.qiskit_traits import is_plain
+from shoal.quantum.qiskit.traits import is_plain
 from shoal.quantum.splitting import Layout, Part, Seeding
 from tests.quantum.circuits import Awkward, assert_same_data, midway, named, rotations, several
 
