@@ -40,7 +40,7 @@ def client(tmp_path_factory):
         jobs = [job.process for job in cluster.workers.values()]
         yield client
     for job in jobs:  # killed by dask-jobqueue, which leaves them and their pipes lying
-        job.proc.wait(timeout=20)
+        job.proc.wait(timeout=60)
         job.stdout.close()
         job.stderr.close()
 

@@ -345,5 +345,5 @@ def test_ctrl_c_ends_a_call_and_its_workers(tmp_path):
     ) as process:
         begun = until(lambda: len(lines(pids)) == 2 and lines(pids), what="two tasks that run")
         process.send_signal(2)
-        assert process.communicate(timeout=20)[0] == "interrupted\n"
+        assert process.communicate(timeout=60)[0] == "interrupted\n"
     until(lambda: not any(alive(int(pid)) for pid in begun), what="the end of the workers")

@@ -73,7 +73,7 @@ def run(start):
     """Runs a program to its good end and returns its output."""
 
     def run(source, *arguments, **options):
-        status, out, err = start(source, *arguments, **options).finish(40)
+        status, out, err = start(source, *arguments, **options).finish(120)
         assert status == 0, err
         return out
 

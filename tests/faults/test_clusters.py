@@ -272,7 +272,7 @@ NODES = """
             if x == 3:
                 for kind in ("gcs_server", "raylet"):
                     os.kill(pids[kind], 9)
-            time.sleep(15 if x == 3 else 0.01)
+            time.sleep(60 if x == 3 else 0.01)
 
         processes = cluster.head_node.all_processes
         pids = {kind: processes[kind][0].process.pid for kind in ("gcs_server", "raylet")}
@@ -280,7 +280,7 @@ NODES = """
         try:
             shoal.map(end, range(8), executor=executor)
         except shoal.errors.ExecutorBroken as error:
-            print("broken", error, time.monotonic() - began < 10, flush=True)
+            print("broken", error, time.monotonic() - began < 30, flush=True)
 """
 
 
@@ -291,7 +291,7 @@ def test_a_node_that_is_lost_costs_what_was_running_there(start, tmp_path):
     """
     ledger = tmp_path / "ledger"
     program = start(NODES, ledger)
-    status, out, err = program.finish(80)
+    status, out, err = program.finish(120)
     assert status == 0, err
     assert out.split("\n")[0] == "width 2"
     assert "killed" in out

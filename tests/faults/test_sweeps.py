@@ -95,7 +95,7 @@ def finished(start, tmp_path):
     """Runs the program to its end; returns its numbers and its text."""
 
     def finished(kind):
-        status, out, err = start(PROGRAM, kind).finish(60)
+        status, out, err = start(PROGRAM, kind).finish(120)
         assert status == 0, err
         return (tmp_path / "one").read_bytes(), out.splitlines()[0]
 
@@ -287,14 +287,14 @@ def running():
 @pytest.mark.parametrize("kind", ["point", pytest.param("block", marks=slow)])
 def test_e12_a_full_disk_stops_the_sweep_loudly_and_room_lets_it_go_on(start, tmp_path, kind):
     (tmp_path / "tests_left.py").write_text(LEFT)
-    status, out, err = start(DISK, 50_000, kind).finish(40)
+    status, out, err = start(DISK, 50_000, kind).finish(120)
     assert status == 3, err
     assert "points recorded before are safe; once that is remedied, the same call goes on" in out
     assert out.splitlines()[-1] == "False"  # nothing runs on
     told = summary(tmp_path / "points")
     assert 0 < told.done < 60
     assert not told.damage
-    status, out, err = start(DISK, 0, kind).finish(40)
+    status, out, err = start(DISK, 0, kind).finish(120)
     assert status == 0, err
     assert "(100, 200) 0" in out
     assert summary(tmp_path / "points").done == 100
@@ -304,7 +304,7 @@ def test_e15_a_second_sweep_on_a_checkpoint_is_refused_until_the_first_is_gone(s
     first = start(PROGRAM, "point")
     until(lambda: len(lines(tmp_path / "ledger")) > 20)
     os.kill(first.pid, signal.SIGSTOP)  # so that it is not done before the second has asked
-    status, _, err = start(PROGRAM, "point").finish(40)
+    status, _, err = start(PROGRAM, "point").finish(120)
     assert status == 1
     assert "CheckpointInUse" in err
     assert f"is in use by process {first.pid} on {os.uname().nodename}" in err
@@ -330,7 +330,7 @@ def test_e15_a_second_sweep_on_a_checkpoint_is_refused_until_the_first_is_gone(s
 @slow
 def test_e16_what_has_changed_is_refused_and_shown(start, finished, change, said):
     finished("point")
-    status, _, err = start(PROGRAM.replace(*change), "point").finish(40)
+    status, _, err = start(PROGRAM.replace(*change), "point").finish(120)
     assert status == 1
     assert "CheckpointChanged" in err
     assert 'on_change="accept"' in err
@@ -338,7 +338,7 @@ def test_e16_what_has_changed_is_refused_and_shown(start, finished, change, said
     accepting = PROGRAM.replace(*change).replace(
         "verify_points=0", 'verify_points=0, on_change="accept"'
     )
-    status, out, err = start(accepting, "point").finish(40)
+    status, out, err = start(accepting, "point").finish(120)
     assert status == 0, err
     assert int(out.split()[-1]) == A * B
 

@@ -347,7 +347,7 @@ def test_death_is_noticed_where_the_caller_blocks_signals(start):
     """
     expected = "['0', '1', 'the worker was killed by signal 9 (SIGKILL)', '3', '4']"
     for how in ("ignored", "blocked"):
-        status, out, err = start(source, how).finish(20)
+        status, out, err = start(source, how).finish(120)
         assert (status, out.strip()) == (0, expected), (how, err)
 
 

@@ -10,7 +10,7 @@ import uuid
 import psutil
 
 MARK = "SHOAL_TEST_MARK"
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def until(condition, seconds=SECONDS, what="the event"):

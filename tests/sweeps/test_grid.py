@@ -48,7 +48,7 @@ def test_a_huge_grid_is_made_at_once_and_looked_up_anywhere():
     assert grid[len(grid) - 1] == {"a": 9999, "b": 999.0, "c": 10**7 - 1}
     assert len(cloudpickle.dumps(grid)) < 50_000
     assert grid.arrays(np.array([10**13]))["c"].tolist() == [0]
-    assert monotonic() - begun < 2
+    assert monotonic() - begun < 20
 
 
 def test_variables_along_distant_dimensions_are_looked_up_without_being_spread_out():

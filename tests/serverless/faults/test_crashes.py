@@ -58,7 +58,7 @@ def gateway(service, *options):
             yield process
         finally:
             with contextlib.suppress(BrokenPipeError):
-                process.communicate(timeout=20)
+                process.communicate(timeout=60)
 
 
 # A shim whose gateway died at once is adopted if it was quick, and else fenced: it never starts.

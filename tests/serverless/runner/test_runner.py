@@ -190,7 +190,7 @@ def test_a_process_that_has_a_dead_shims_id_now_is_never_signalled(service, runn
         service.stop(job_id)
         runner_of(service)
         assert service.until(job_id).status == "STOPPED"
-        innocent.communicate(b"\n", timeout=10)
+        innocent.communicate(b"\n", timeout=60)
         assert innocent.returncode == 0
 
 
@@ -203,7 +203,7 @@ def test_jobs_outlive_a_runner_and_the_next_one_adopts_them(service, runner_of):
     waiting = service.run("pass")
     began = time.monotonic()
     first.drain()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     (service.place(ids[0]).program / "go").touch()
     until((service.place(ids[0]).folder / "exit.json").exists)
     assert service.job(ids[0]).status in ("PENDING", "RUNNING")

@@ -209,7 +209,7 @@ def test_stopping_ends_what_ignores_it_and_what_ran_away(attempt):
     told = made.end()
     assert (told.stopped, told.signal) == (True, 9)
     assert not alive(daemon)
-    assert 0.3 <= time.monotonic() - began < 1.3 + 2  # the grace time, and a slow machine
+    assert 0.3 <= time.monotonic() - began < 30  # the grace time, and a slow machine
     os.close(made.began)
 
 
