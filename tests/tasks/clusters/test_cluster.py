@@ -35,6 +35,17 @@ def test_a_cluster_without_workers_is_waited_for_and_then_given_up(here):
         Watch(here)
 
 
+def test_workers_that_were_there_are_waited_for_longer(here, monkeypatch):
+    monkeypatch.setattr(module, "LOST_SECONDS", 0.2)
+    watch = Watch(here)
+    here.wide = 0
+    with pytest.raises(ExecutorBroken, match="here has had no worker for 0.2 s"):
+        while True:
+            watch.look()
+    with pytest.raises(ExecutorBroken, match="here has had no worker for 0.2 s"):
+        Watch(here)
+
+
 def test_workers_that_come_back_in_time_are_enough(here):
     watch = Watch(here)
     here.wide = 0

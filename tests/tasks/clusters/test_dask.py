@@ -78,7 +78,7 @@ def test_a_dask_of_other_versions_is_refused(cluster, monkeypatch, what):
 def test_a_dask_without_workers_is_given_up(cluster, monkeypatch):
     from shoal.tasks.clusters import cluster as watching
 
-    monkeypatch.setattr(watching, "GONE_SECONDS", 0.2)
+    monkeypatch.setattr(watching, "LOST_SECONDS", 0.2)
     monkeypatch.setattr(module.DaskCluster, "width", lambda self: 0)
     with pytest.raises(ExecutorBroken, match="dask has had no worker"):
         shoal.map(abs, [1], executor="dask")

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from shoal.errors import ExecutorBroken
 from shoal.tasks.clusters.there import Order
@@ -14,7 +15,8 @@ from shoal.tasks.dispatch import Death
 from shoal.tasks.envelope import Raised
 
 LOOK_SECONDS = 1.0
-GONE_SECONDS = 6.0
+GONE_SECONDS = 6.0  # for the first worker, of a cluster that is there
+LOST_SECONDS = 60.0  # for those that were there, to be started again
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +70,9 @@ class Cluster(Protocol):
         """Ends what was started here, and the connection if it was made here."""
 
 
+_had_workers: WeakSet[Cluster] = WeakSet()
+
+
 class Watch:
     """Knows how wide a cluster is, and when nothing is left of it.
 
@@ -87,7 +92,7 @@ class Watch:
         """Asks how wide the cluster is, at most once a second.
 
         Raises:
-            ExecutorBroken: If it cannot be reached, or has had no worker for six seconds.
+            ExecutorBroken: If it cannot be reached, or all its workers went a minute ago.
         """
         if monotonic() - self._last_look >= LOOK_SECONDS:
             self._seen()
@@ -97,11 +102,13 @@ class Watch:
         width = self._cluster.width()
         self.width = max(width, 1)
         self._last_look = monotonic()
+        patience = LOST_SECONDS if self._cluster in _had_workers else GONE_SECONDS
         if width:
+            _had_workers.add(self._cluster)
             self._last_seen = self._last_look
-        elif self._last_look - self._last_seen > GONE_SECONDS:
+        elif self._last_look - self._last_seen > patience:
             raise ExecutorBroken(
-                f"{self._cluster.name} has had no worker for {GONE_SECONDS:g} s, and nothing runs: "
+                f"{self._cluster.name} has had no worker for {patience:g} s, and nothing runs: "
                 "start workers, or wait until they are there, and call again"
             )
         return width > 0
