@@ -26,7 +26,9 @@ HERE = Path(__file__).parent
 PATIENCE_SECONDS = 5  # A slower peer sits the other rounds out.
 LIMIT_SECONDS = 60  # A peer that takes longer for one repetition is stopped.
 CLOSE_SECONDS = 10  # A peer that takes longer to end itself is ended.
-OURS = ("shoal", "shoal on Ray", "shoal on Dask")  # The ceiling runs beside them.
+# A ceiling runs beside one of these.
+OURS = ("shoal", "shoal on Ray", "shoal on Dask", "ParallelBackend", "shoal.parallel")
+CEILINGS = ("ceiling", "ceiling, circuits", "ceiling, one batch")
 ONE_THREAD = {
     name: os.environ.get(name, "1")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -165,11 +167,12 @@ def measure_in(folder, name, *, quick):
 
 def in_turn(peers, chance):
     """Return the peers in a new order, with the ceiling, where there is one, beside shoal."""
-    order = [peer for peer in peers if peer != "ceiling"]
+    order = [peer for peer in peers if peer not in CEILINGS]
     chance.shuffle(order)
-    if "ceiling" in peers:
-        beside = next((place for place, peer in enumerate(order) if peer in OURS), 0)
-        order.insert(beside + chance.randrange(2), "ceiling")
+    for ceiling in CEILINGS:
+        if ceiling in peers:
+            beside = next((place for place, peer in enumerate(order) if peer in OURS), 0)
+            order.insert(beside + chance.randrange(2), ceiling)
     return order
 
 

@@ -5,11 +5,11 @@ its single input, and returns what Aer, or Qiskit's sampler, gives for it.
 """
 
 import time
-from functools import cache, partial
+from functools import partial
 
 from peers import Peer, loop_when_told
 
-MOST_RUNS = 25  # Until workers, which shoal starts once they are worth it, run everything.
+WARMING_SECONDS = 20  # For workers to be started, which shoal does once they are worth it.
 
 
 def aer(_workers, _chunk, **options):
@@ -88,30 +88,28 @@ def pub_joined(parts, *, rows=4):
     return bits.reshape(rows, -1, *bits.shape[1:])
 
 
-def parallel_backend(_workers, _chunk, *, executor=None):
+def parallel_backend(_workers, _chunk, *, executor=None, warming_seconds=WARMING_SECONDS):
     """Use a backend as a user does, who tunes nothing; warm once its workers run everything."""
     from workloads.circuits import SEED, SHOTS, counts, simulator
 
     from shoal.quantum import ParallelBackend
 
     backend = ParallelBackend(simulator(), executor=executor)
+    warm = set()
+
+    def run(_, inputs):
+        return [counts(result(each)) for each in inputs]
 
     def result(circuits):
-        return backend.run(circuits, shots=SHOTS, seed_simulator=SEED).result()
+        """Run circuits; the first time, so often that a long list has gone to workers."""
+        until = time.monotonic() + (0 if len(circuits) in warm else warming_seconds)
+        warm.add(len(circuits))
+        while True:
+            got = backend.run(circuits, shots=SHOTS, seed_simulator=SEED).result()
+            if got.metadata["shoal"]["calls_here"] == 0 or time.monotonic() > until:
+                return got
 
-    return Peer(map=lambda _, inputs: [counts(warm(result, each)) for each in inputs])
-
-
-def warm(result, circuits, *, known=cache(lambda _: [])):
-    """Run circuits; the first time, so often that long lists have gone to workers."""
-    runs = known(len(circuits))
-    for _ in range(1 if runs else MOST_RUNS):
-        begun = time.monotonic()
-        got = result(circuits)
-        runs.append(time.monotonic() - begun)
-        if got.metadata["shoal"]["calls_here"] == 0 or sum(runs) > 25:
-            break
-    return got
+    return Peer(map=run)
 
 
 def own_simulator(_workers, _chunk, **options):
@@ -165,6 +163,7 @@ SIMULATORS = {
         partial(pool, cut=pub_cut, joined=pub_joined),
     ),
     "ParallelBackend": ("shoal", parallel_backend),
+    "ParallelBackend, short runs": ("shoal", partial(parallel_backend, warming_seconds=0)),
     "ParallelBackend, processes": ("shoal", partial(parallel_backend, executor="processes")),
     "ParallelBackend, script": ("shoal", parallel_script),
     "AerSimulator of shoal, processes": (

@@ -21,12 +21,15 @@ def main():
     workers = len(os.sched_getaffinity(0))
     quick = size == "quick"
     from clusters import CLUSTERS
+    from devices import DEVICES
+    from kernels import KERNELS
     from peers import PEERS
+    from simulators import SIMULATORS
     from sweepers import SWEEPERS
 
     jobs = (workload.job(quick, int(line)) for line in sys.stdin)
     first = next(jobs)
-    module, start = (PEERS | SWEEPERS | CLUSTERS)[peer_name]
+    module, start = (PEERS | SWEEPERS | CLUSTERS | SIMULATORS | DEVICES | KERNELS)[peer_name]
 
     ready_at = monotonic()
     import_module(module)

@@ -15,6 +15,7 @@ SLOW_STARTERS = (
     "multiprocessing.Pool, forkserver",
 )
 SWEEPERS = ("pipefunc", "pipefunc, dict", "xyzpy", "xsweep, processes", "xsweep, serial")
+KERNEL = "shoal, Qiskit circuit"
 SIGNS = {"≥": ge, "≤": le}
 
 
@@ -64,6 +65,17 @@ def lead_over(rivals, key, ours="shoal"):
     def reached(records):
         leads = [ratios(records, rival, ours, key) for rival in rivals]
         return min(median(lead) for lead in leads if lead)
+
+    return reached
+
+
+def over_floor(factor, seconds):
+    """Measure a kernel matrix's time over what it may take: a few times the floor's, and more."""
+
+    def reached(records):
+        floors = {r["round"]: r["seconds"] for r in records if r["peer"] == "floor"}
+        ours = [r for r in records if r["peer"] == KERNEL and r["round"] in floors and r["round"]]
+        return median(r["seconds"] / (factor * floors[r["round"]] + seconds) for r in ours)
 
     return reached
 
@@ -233,5 +245,193 @@ TARGETS = (
             ("scikit-trees", "small trees"),
             ("scikit-ridge", "8 MB of data"),
         )
+    ),
+    *(
+        Target(
+            name,
+            f"{what}, share of the ceiling",
+            "ratio",
+            "≥",
+            0.95,
+            share_of("ceiling, circuits", "ParallelBackend"),
+        )
+        for name, what in (
+            ("circuits", "200 circuits of 15 qubits"),
+            ("circuits-tiny", "2,000 circuits of 3 qubits"),
+        )
+    ),
+    Target(
+        "circuits",
+        "200 circuits of 15 qubits, time of the best of Aer's settings over shoal's",
+        "ratio",
+        "≥",
+        1.0,
+        lead_over(["serial", "Aer, max_parallel_experiments=0"], "seconds", "ParallelBackend"),
+    ),
+    *(
+        Target(
+            "circuits-few",
+            f"{count} of 3 qubits, cost above Aer's own run",
+            f"{name}_percent",
+            "≤",
+            3,
+            typical(f"{name}_percent", "ParallelBackend, short runs"),
+        )
+        for name, count in (("one", "1 circuit"), ("five", "5"), ("twenty", "20"), ("fifty", "50"))
+    ),
+    Target(
+        "circuits-sweep",
+        "4 by 50 bindings, Qiskit's time over shoal's",
+        "ratio",
+        "≥",
+        1.5,
+        share_of("serial", "ParallelSampler"),
+    ),
+    Target(
+        "circuits-cold",
+        "a script run once, Aer's time over shoal's",
+        "ratio",
+        "≥",
+        0.97,
+        share_of("serial", "ParallelBackend, script"),
+    ),
+    Target(
+        "circuits-memory",
+        "20 qubits, growth in states, with two workers",
+        "states",
+        "≤",
+        3,
+        typical("states", "ParallelBackend, processes"),
+    ),
+    *(
+        Target(
+            name,
+            f"{what}, share of the ceiling",
+            "ratio",
+            "≥",
+            limit,
+            share_of("ceiling", ours),
+        )
+        for name, what, limit, ours in (
+            ("pennylane", "20 circuits of 12 qubits by the device", 0.95, "shoal.parallel"),
+            ("pennylane", "20 circuits of 12 qubits, a QNode mapped", 0.95, "shoal"),
+            ("pennylane-16", "20 circuits of 16 qubits by the device", 0.95, "shoal.parallel"),
+            ("pennylane-16", "20 circuits of 16 qubits, a QNode mapped", 0.95, "shoal"),
+            ("pennylane-20", "20 circuits of 20 qubits by the device", 0.95, "shoal.parallel"),
+            ("pennylane-20", "20 circuits of 20 qubits, a QNode mapped", 0.95, "shoal"),
+            ("pennylane-gradient", "parameter-shift", 0.9, "shoal.parallel, gradients"),
+            ("pennylane-adjoint", "adjoint gradients of 64 inputs", 0.95, "shoal"),
+        )
+    ),
+    *(
+        Target(
+            name,
+            f"{what}, time of one batch on lightning over the device's",
+            "ratio",
+            "≥",
+            0.97,
+            share_of("lightning, one batch", "shoal.parallel"),
+        )
+        for name, what in (
+            ("pennylane-small", "100 circuits of 4 qubits"),
+            ("pennylane", "20 circuits of 12 qubits"),
+        )
+    ),
+    Target(
+        "pennylane-cold",
+        "the first call of a process, time of one batch on lightning over the device's",
+        "ratio",
+        "≥",
+        0.97,
+        lead_over(["lightning, one batch"], "call_seconds", "shoal.parallel, cold"),
+    ),
+    Target(
+        "pennylane-gradient",
+        "time a gradient of `default.qubit`'s `max_workers` over the device's",
+        "ratio",
+        "≥",
+        200,
+        lead_over(["default.qubit, max_workers"], "task_seconds", "shoal.parallel, gradients"),
+    ),
+    *(
+        Target(
+            name,
+            f"{what} in blocks, time of `jax.vmap` over theirs",
+            "ratio",
+            "≥",
+            0.95,
+            share_of("vmap", "vmap_in_blocks"),
+        )
+        for name, what in (
+            ("jax", "2,000 inputs of 12 qubits"),
+            ("jax-gradient", "400 gradients of 10 qubits"),
+            ("jax-large", "1,000 inputs of 14 qubits"),
+        )
+    ),
+    *(
+        Target(
+            name,
+            "memory of blocks of 64 MiB",
+            "growth_mb",
+            "≤",
+            74.0,
+            lambda records: max(values(records, "vmap_in_blocks", "growth_mb")),
+        )
+        for name in ("jax", "jax-gradient", "jax-large")
+    ),
+    *(
+        Target(
+            name,
+            f"kernel of 1,000 samples, {what}, time over 1.6 times the floor and 40 ms",
+            "ratio",
+            "≤",
+            1.0,
+            over_floor(1.6, 0.064),
+        )
+        for name, what in (
+            ("kernels-8", "8 qubits"),
+            ("kernels-10", "10 qubits"),
+            ("kernels", "12 qubits"),
+        )
+    ),
+    Target(
+        "kernels-16",
+        "kernel of 1,000 samples, 16 qubits, time over the floor",
+        "ratio",
+        "≤",
+        1.3,
+        over_floor(1.0, 0.0),
+    ),
+    Target(
+        "kernels",
+        "time a pair of `FidelityStatevectorKernel` over shoal's",
+        "ratio",
+        "≥",
+        50,
+        lead_over(["FidelityStatevectorKernel"], "pair_seconds", KERNEL),
+    ),
+    Target(
+        "kernels",
+        "time a pair of PennyLane's `kernel_matrix` over shoal's",
+        "ratio",
+        "≥",
+        10_000,
+        lead_over(["qml.kernels, lightning"], "pair_seconds", KERNEL),
+    ),
+    Target(
+        "kernels-large",
+        "pairs a second, 10,000 samples of 12 qubits",
+        "pairs_per_second",
+        "≥",
+        7e6,
+        typical("pairs_per_second", KERNEL),
+    ),
+    Target(
+        "kernels-large",
+        "memory above the result, 10,000 samples of 12 qubits",
+        "above_result_mb",
+        "≤",
+        1000,
+        lambda records: max(values(records, KERNEL, "above_result_mb")),
     ),
 )

@@ -13,12 +13,13 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from workloads import Workload, digest, timed_map
+from workloads import Workload, digest, timed_again, timed_map
 
 SHOTS = 1000
 SEED = 11
 STRIDE = 2113  # Aer gives circuit i of a list the seed `SEED + 2113 * i`.
 STATE_QUBITS = 20
+TURNS = 15
 FEW = {"one": 1, "five": 5, "twenty": 20, "fifty": 50}  # Circuits in a short run.
 
 
@@ -70,7 +71,7 @@ def several(count, qubits, layers):
 
 
 def two_hundred(quick, _repetition):
-    return sample, [several(20 if quick else 200, 15, 8)]
+    return sample, [several(20 if quick else 200, 15, 4)]
 
 
 def two_thousand_tiny(quick, _repetition):
@@ -140,31 +141,25 @@ def twenty(_quick, _repetition):
 
 def timed_few(peer, f, circuits):
     """Time short runs beside Aer's own, by turns in the same process."""
-    times = 15
-    record = {"digest": digest(peer.map(f, [circuits]))}
+    record = {}
     for name, count in FEW.items():
-        some = circuits[:count]
-        pairs = [
-            (seconds(sample, some), seconds(lambda: peer.map(f, [some])))  # noqa: B023
-            for _ in range(2 + times)
-        ][2:]
-        plain, ours = (median(each) for each in zip(*pairs, strict=True))
-        record[f"{name}_percent"] = 100 * (ours / plain - 1)
-        record[f"{name}_seconds"] = ours
-    return record
-
-
-def seconds(call, *arguments):
-    start = time.perf_counter()
-    call(*arguments)
-    return time.perf_counter() - start
+        plain, ours = [], []
+        for turn in range(2 + TURNS):
+            for own in (turn % 2, 1 - turn % 2):
+                start = time.perf_counter()
+                found = peer.map(f, [circuits[:count]]) if own else [f(circuits[:count])]
+                (ours if own else plain).append(time.perf_counter() - start)
+        record[f"{name}_percent"] = 100 * (median(ours[2:]) / median(plain[2:]) - 1)
+        record[f"{name}_seconds"] = median(ours[2:])
+    return {**record, "same": digest(found) == digest([f(circuits)])}
 
 
 def timed_large(peer, f, inputs):
-    """Measure how much this process and those it has started grow, each at its most."""
-    if not peer.has_run:
-        peer.map(f, [several(4, 2, 1)])
-        peer.has_run = True
+    """Measure how much this process and those it has started grow, each at its most.
+
+    What came before are small circuits, enough of them that every worker has run some.
+    """
+    peer.map(f, [several(100, 8, 4)])
     gc.collect()
     before = {pid: resident_mb(pid, "VmRSS") for pid in ours()}
     for pid in before:
@@ -193,20 +188,21 @@ def resident_mb(pid, field):
 AER = (
     "serial",
     "Aer, max_parallel_experiments=0",
-    "ceiling",
+    "ceiling, circuits",
     "ProcessPoolExecutor, chunked, circuits",
     "ParallelBackend",
     "ParallelBackend, processes",
     "AerSimulator of shoal, processes",
 )
-OURS = ("ceiling", "ParallelBackend", "ParallelBackend, processes")
-REFERENCES = {"serial": "speed-up over Aer's run", "ceiling": "share of the ceiling"}
+OURS = ("ceiling, circuits", "ParallelBackend", "ParallelBackend, processes")
+REFERENCES = {"serial": "speed-up over Aer's run", "ceiling, circuits": "share of the ceiling"}
 
 WORKLOADS = {
     "circuits": Workload(
-        "200 circuits of 15 qubits on Aer, 232 gates each, warm",
+        "200 circuits of 15 qubits on Aer, 116 gates each, warm",
         two_hundred,
         peers=AER,
+        repeat=timed_again,
         chunk=10,
         rounds=5,
         contenders=OURS,
@@ -217,6 +213,7 @@ WORKLOADS = {
         "2,000 circuits of 3 qubits on Aer, warm",
         two_thousand_tiny,
         peers=AER,
+        repeat=timed_again,
         chunk=100,
         rounds=5,
         contenders=OURS,
@@ -226,7 +223,7 @@ WORKLOADS = {
     "circuits-few": Workload(
         "1, 5, 20 and 50 circuits of 3 qubits, beside Aer's run by turns, warm",
         few,
-        peers=("ParallelBackend", "AerSimulator of shoal, no executor"),
+        peers=("ParallelBackend, short runs", "AerSimulator of shoal, no executor"),
         repeat=timed_few,
         rounds=5,
         columns={
@@ -238,9 +235,10 @@ WORKLOADS = {
         },
     ),
     "circuits-sweep": Workload(
-        "A sweep of 4 × 50 bindings of 10 qubits through Qiskit's StatevectorSampler, warm",
+        "A sweep of 4 by 50 bindings of 10 qubits through Qiskit's StatevectorSampler, warm",
         grid,
         peers=("serial", "ProcessPoolExecutor, chunked, pub", "ParallelSampler"),
+        repeat=timed_again,
         chunk=10,
         rounds=5,
         references={"serial": "speed-up over Qiskit's"},
@@ -258,6 +256,7 @@ WORKLOADS = {
         peers=("serial", "Aer, max_parallel_experiments=0", "ParallelBackend, processes"),
         repeat=timed_large,
         rounds=3,
+        warm=False,
         columns={"growth_mb": "grew by", "states": "in states", "seconds": "time"},
     ),
 }

@@ -5,21 +5,20 @@ qubit on all cores. Each input is a number, from which angles are drawn; what co
 because lightning adds up by another number of threads at 18 qubits and more.
 """
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 import pennylane as qml
-from peers import Peer, loop
 from pennylane import numpy as pnp
 
-from workloads import Workload, spread, timed_map
+from workloads import Workload, timed_again, timed_map
 
 PARALLEL = "shoal.parallel"
-POOLS = ("multiprocessing.Pool", "ProcessPoolExecutor", "threads", "qml.concurrency, mp_pool")
+POOLS = ("multiprocessing.Pool", "ProcessPoolExecutor", "qml.concurrency, mp_pool", "threads")
+BATCHES = ("lightning, one batch", "ceiling, one batch")
 REFERENCES = {"serial": "speed-up over serial", "ceiling": "share of the ceiling"}
-MOST_ON_DEFAULT = 1  # It starts two processes for each batch of circuits, which takes ten seconds.
+IN_BATCHES = {**REFERENCES, "ceiling, one batch": "share of the ceiling in batches"}
+PER_TASK = {"seconds": "time", "task_seconds": "time a circuit"}
 
 
 def layers(angles):
@@ -36,22 +35,26 @@ def variances(angles):
     return [qml.var(qml.PauliZ(wire)) for wire in range(len(angles[0]))]
 
 
-def magnetisation(angles):
+def correlation(angles):
     layers(angles)
     return qml.expval(qml.PauliZ(0) @ qml.PauliZ(1))
 
 
+def new_device(name, qubits, **options):
+    return qml.device(name, wires=qubits, **options)
+
+
 @cache
 def device(name, qubits, **options):
-    made = qml.device(name, wires=qubits, **options)
+    made = new_device(name, qubits, **options)
     if name == PARALLEL:
         made.warm_up()
     return made
 
 
 @cache
-def node(f, name, qubits, method):
-    return qml.QNode(f, device(name, qubits), diff_method=method)
+def node(f, name, qubits, method, **options):
+    return qml.QNode(f, device(name, qubits, **options), diff_method=method)
 
 
 def rounded(values):
@@ -59,7 +62,7 @@ def rounded(values):
 
 
 class Asked:
-    """One circuit, or its gradient, for each number; called, it runs on a device in this process.
+    """One circuit for each number, or its gradient; called, it runs on lightning in this process.
 
     Attributes:
         qubits: how many there are.
@@ -71,196 +74,112 @@ class Asked:
         self.method = method
 
     def angles(self, number):
+        """Draw two angles for each qubit, of shape (2, qubits)."""
         drawn = np.random.default_rng(number).random((2, self.qubits))
-        return pnp.array(drawn, requires_grad=self.method is not None)
+        return drawn if self.method is None else pnp.array(drawn, requires_grad=True)
 
-    def tape(self, number):
+    def by(self, qnode, number):
+        """Run the circuit by a QNode, or compute its gradient."""
+        run = qnode if self.method is None else qml.grad(qnode)
+        return rounded(run(self.angles(number)))
+
+    def on(self, name, number, **options):
+        """Do so on a device that this process keeps."""
+        f = variances if self.method is None else correlation
+        return self.by(node(f, name, self.qubits, self.method, **options), number)
+
+    def on_new(self, name):
+        """Return a function of a number that does so on a device of its own."""
+        f = variances if self.method is None else correlation
+        qnode = qml.QNode(f, new_device(name, self.qubits), diff_method=self.method)
+        return lambda number: self.by(qnode, number)
+
+    def together(self, name, numbers, *, new=False):
+        """Run the circuits of several numbers as one batch; no gradients."""
         qnode = node(variances, "lightning.qubit", self.qubits, None)
-        return qml.workflow.construct_tape(qnode)(self.angles(number))
-
-    def on(self, name, number):
-        if self.method is None:
-            return node(variances, name, self.qubits, None)(self.angles(number))
-        return qml.grad(node(magnetisation, name, self.qubits, self.method))(self.angles(number))
+        tapes = [qml.workflow.construct_tape(qnode)(self.angles(number)) for number in numbers]
+        on = (new_device if new else device)(name, self.qubits)
+        return [rounded(values) for values in qml.execute(tapes, on)]
 
     def __call__(self, number):
-        return rounded(self.on("lightning.qubit", number))
+        """Do what is asked for one number."""
+        return self.on("lightning.qubit", number)
 
 
-def shoal_parallel(_workers, _chunk):
-    """Hand circuits to the device as one batch, and gradients one after the other."""
+def asked(qubits, count, *, method=None, quick_qubits=6, quick_count=4):
+    def job(quick, repetition):
+        number = quick_count if quick else count
+        first = repetition * number
+        few = min(qubits, quick_qubits) if quick else qubits
+        return Asked(few, method), list(range(first, first + number))
 
-    def run(f, numbers):
-        if f.method is not None:
-            return [rounded(f.on(PARALLEL, number)) for number in numbers]
-        tapes = [f.tape(number) for number in numbers]
-        return [rounded(each) for each in qml.execute(tapes, device(PARALLEL, f.qubits))]
-
-    return Peer(map=run)
+    return job
 
 
-def shoal_parallel_cold(_workers, _chunk):
-    """Hand circuits to a new device, in whose process no worker was ever started."""
-
-    def run(f, numbers):
-        made = qml.device(PARALLEL, wires=f.qubits)
-        return [rounded(each) for each in qml.execute([f.tape(n) for n in numbers], made)]
-
-    return Peer(map=run)
+def timed_warm(peer, f, numbers):
+    """Time a map by a peer that has done it before; a peer that takes minutes has not."""
+    return (timed_again if peer.most_points is None else timed_map)(peer, f, numbers)
 
 
-def one_batch(_workers, _chunk):
-    """Hand circuits to lightning itself as one batch."""
-
-    def run(f, numbers):
-        tapes = [f.tape(number) for number in numbers]
-        return [rounded(each) for each in qml.execute(tapes, device("lightning.qubit", f.qubits))]
-
-    return Peer(map=run)
-
-
-def threads(workers, _chunk):
-    """Map over threads, each of which has a device of its own: one that is shared is wrong."""
-    import threading
-
-    local = threading.local()
-
-    def own(f, number):
-        if not hasattr(local, "qnode"):
-            made = qml.device("lightning.qubit", wires=f.qubits)
-            local.qnode = qml.QNode(variances, made, diff_method=None)
-        return rounded(local.qnode(f.angles(number)))
-
-    pool = ThreadPoolExecutor(workers)
-
-    def run(f, numbers):
-        return list(pool.map(lambda number: own(f, number), numbers))
-
-    return Peer(map=run, close=pool.shutdown)
-
-
-def mp_pool(workers, _chunk):
-    """Map by PennyLane's own executor, asked to keep its processes."""
-    from pennylane.concurrency.executors import create_executor
-
-    executor = create_executor("mp_pool", max_workers=workers, persist=True)
-    return Peer(
-        map=lambda f, numbers: executor.starmap(f, [(number,) for number in numbers]),
-        close=executor.shutdown,
+def forum(title, qubits, count, *, rounds=7, peers=(POOLS[0], "threads")):
+    return Workload(
+        title,
+        asked(qubits, count),
+        peers=("serial", "ceiling", PARALLEL, "shoal", *peers, *BATCHES),
+        repeat=timed_warm,
+        rounds=rounds,
+        contenders=("serial", "ceiling", PARALLEL, "shoal", *BATCHES),
+        more_rounds=8,
+        columns=PER_TASK,
+        references=IN_BATCHES,
     )
 
 
-def default_qubit(workers, _chunk, *, max_workers=None):
-    """Run gradients on PennyLane's own simulator in Python."""
-
-    def run(f, numbers):
-        made = device("default.qubit", f.qubits, max_workers=max_workers and workers)
-        qnode = qml.QNode(magnetisation, made, diff_method=f.method)
-        return [rounded(qml.grad(qnode)(f.angles(number))) for number in numbers]
-
-    return Peer(map=run, most_points=MOST_ON_DEFAULT if max_workers else None)
-
-
-def default_qubit_workers(workers, chunk):
-    return default_qubit(workers, chunk, max_workers=True)
-
-
-PEERS = {
-    PARALLEL: ("shoal.quantum", shoal_parallel),
-    "shoal.parallel, cold": ("shoal.quantum", shoal_parallel_cold),
-    "lightning, one batch": ("pennylane", one_batch),
-    "threads": ("concurrent.futures.thread", threads),
-    "qml.concurrency, mp_pool": ("pennylane.concurrency.executors", mp_pool),
-    "default.qubit": ("pennylane", default_qubit),
-    "default.qubit, max_workers": ("pennylane", default_qubit_workers),
-}
-
-
-def circuits(qubits, count):
-    def job(quick, repetition):
-        first = repetition * count
-        return Asked(qubits), list(range(first, first + (max(count // 10, 4) if quick else count)))
-
-    return job
-
-
-def gradients(method, qubits, count):
-    def job(quick, repetition):
-        first = repetition * count
-        small = qubits if not quick else 6
-        return Asked(small, method), list(range(first, first + (2 if quick else count)))
-
-    return job
-
-
-def timed_gradients(peer, f, inputs):
-    """Time gradients; those of the slowest peer are compared with a loop over the same ones."""
-    few = spread(inputs, peer.most_points)
-    if len(few) == len(inputs):
-        return timed_map(peer, f, inputs)
-    start = time.perf_counter()
-    results = peer.map(f, few)
-    seconds = time.perf_counter() - start
-    same = np.allclose(results, loop(f, few), rtol=0, atol=1e-8)
-    return {
-        "seconds": seconds,
-        "task_seconds": seconds / len(few),
-        "tasks": len(few),
-        "finished_at": time.monotonic(),
-        "same": bool(same),
-    }
-
-
-def forum(title, qubits, count, *, rounds=7, peers=POOLS):
+def gradients(title, count, method, *, peers, contenders):
     return Workload(
         title,
-        circuits(qubits, count),
-        peers=("serial", "ceiling", PARALLEL, "shoal", "lightning, one batch", *peers),
-        rounds=rounds,
-        contenders=("serial", "ceiling", PARALLEL, "shoal"),
+        asked(12, count, method=method, quick_count=2),
+        peers=("serial", "ceiling", *peers),
+        repeat=timed_warm,
+        contenders=("serial", "ceiling", *contenders),
         more_rounds=8,
-        columns={"seconds": "time", "task_seconds": "time a circuit"},
+        columns={"task_seconds": "time a gradient", "tasks": "gradients", "seconds": "time"},
         references=REFERENCES,
     )
 
 
 WORKLOADS = {
-    "pennylane": forum("20 circuits of the forum's benchmark, 12 qubits, warm", 12, 20),
-    "pennylane-16": forum("The same, 16 qubits", 16, 20),
-    "pennylane-20": forum("The same, 20 qubits", 20, 20, rounds=3),
-    "pennylane-small": Workload(
-        "200 of them of 4 qubits",
-        circuits(4, 200),
-        peers=("serial", "ceiling", PARALLEL, "shoal", "lightning, one batch", *POOLS),
-        contenders=("serial", PARALLEL, "lightning, one batch"),
-        more_rounds=8,
-        references=REFERENCES,
+    "pennylane": forum(
+        "20 circuits of the forum's benchmark, 12 qubits, warm", 12, 20, peers=POOLS
     ),
+    "pennylane-16": forum("20 circuits of the forum's benchmark, 16 qubits, warm", 16, 20),
+    "pennylane-20": forum(
+        "20 circuits of the forum's benchmark, 20 qubits, warm", 20, 20, rounds=3
+    ),
+    "pennylane-small": forum("100 circuits of the forum's benchmark, 4 qubits, warm", 4, 100),
     "pennylane-cold": Workload(
-        "The 20 circuits of 12 qubits in a fresh interpreter, PennyLane imported",
-        circuits(12, 20),
+        "20 circuits of the forum's benchmark, 12 qubits, in a fresh interpreter",
+        asked(12, 20),
         peers=("serial", "lightning, one batch", "shoal.parallel, cold", "shoal"),
         warm=False,
         columns={"call_seconds": "call → result", "import_seconds": "import → result"},
-        references={"serial": "speed-up over serial"},
+        references={
+            "serial": "speed-up over serial",
+            "lightning, one batch": "speed-up over one batch",
+        },
     ),
-    "pennylane-gradient": Workload(
-        "4 parameter-shift gradients of 24 angles, 12 qubits, warm",
-        gradients("parameter-shift", 12, 4),
-        peers=("serial", "ceiling", PARALLEL, "default.qubit", "default.qubit, max_workers"),
-        repeat=timed_gradients,
-        contenders=("serial", "ceiling", PARALLEL),
-        more_rounds=8,
-        columns={"task_seconds": "time a gradient", "tasks": "gradients", "seconds": "time"},
-        references=REFERENCES,
+    "pennylane-gradient": gradients(
+        "4 parameter-shift gradients by 24 angles, 12 qubits, warm",
+        4,
+        "parameter-shift",
+        peers=("shoal.parallel, gradients", "default.qubit", "default.qubit, max_workers"),
+        contenders=("shoal.parallel, gradients",),
     ),
-    "pennylane-adjoint": Workload(
+    "pennylane-adjoint": gradients(
         "Adjoint gradients of 64 inputs, 12 qubits, warm",
-        gradients("adjoint", 12, 64),
-        peers=("serial", "ceiling", "shoal", *POOLS[:2], "qml.concurrency, mp_pool"),
-        contenders=("serial", "ceiling", "shoal", POOLS[0]),
-        more_rounds=8,
-        columns={"task_seconds": "time a gradient", "seconds": "time"},
-        references=REFERENCES,
+        64,
+        "adjoint",
+        peers=("shoal", *POOLS[:3]),
+        contenders=("shoal", POOLS[0]),
     ),
 }

@@ -26,6 +26,8 @@ note that names the input and the worker's traceback as its cause. Bad arguments
 checkpoint and not the checkpoint is no error: it is the warning `CheckpointDamaged`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

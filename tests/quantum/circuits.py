@@ -1,5 +1,6 @@
 """Circuits, backends and comparisons for the tests of circuits."""
 
+import ctypes
 import os
 import signal
 from pathlib import Path
@@ -103,8 +104,8 @@ class Awkward(BackendV2):
     """A backend that nobody knows. Circuits do what they are named for.
 
     ``"die"`` kills its process, always; ``"die once"`` where the file `once` is not there yet;
-    ``"raise"`` raises; ``"wait"`` waits until the named pipe `once` was open for writing. Others
-    return their number of qubits as counts, and their seed.
+    ``"crash"`` reads where nothing is; ``"raise"`` raises; ``"wait"`` waits until the named pipe
+    `once` was open for writing. Others return their number of qubits as counts, and their seed.
     """
 
     def __init__(self, once=None, *, seeded=True):
@@ -138,6 +139,8 @@ class Awkward(BackendV2):
     def _experiment(self, circuit, options):
         if circuit.name == "raise":
             raise ZeroDivisionError("as asked")
+        if circuit.name == "crash":
+            ctypes.string_at(0)
         if circuit.name == "wait":
             Path(self.once).read_text()
         once = circuit.name == "die once" and not Path(self.once).exists()

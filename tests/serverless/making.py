@@ -84,7 +84,7 @@ class Service:
     @classmethod
     def open(cls, data, **settings):
         store = Store(data)
-        chosen = {"max_jobs": 4, "grace_seconds": 0.5, **settings}
+        chosen = {"max_jobs": 4, "grace_seconds": 0.5, "fast_start": False, **settings}
         return cls(store, account(store), Settings(data=data, **chosen))
 
     def with_settings(self, **settings):

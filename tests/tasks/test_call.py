@@ -1,7 +1,10 @@
 """One call can be read in four ways, and each gives every task once."""
 
 import gc
+import os
+import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +74,52 @@ def test_closed_blocks_end():
     next(blocks)
     blocks.close()
     assert list(blocks) == []
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_outcomes_abandoned_from_another_thread_end_without_waiting_for_what_runs(
+    executor, tmp_path
+):
+    pipe, ledger = tmp_path / "pipe", tmp_path / "ledger"
+    os.mkfifo(pipe)
+
+    def waits_at_first(x):
+        if x == 0:
+            Path(pipe).read_text()
+        else:
+            Path(ledger).touch()
+
+    options = {"executor": executor, "max_workers": 1, "batch_size": 1}
+    outcomes = call(waits_at_first, range(5), **options).outcomes()
+    ended = []
+    reader = threading.Thread(target=lambda: ended.extend(outcomes))
+    reader.start()
+    writer = os.open(pipe, os.O_WRONLY)  # opens when the first task is there to read
+    try:
+        outcomes.abandon()
+        reader.join(60)
+        assert not reader.is_alive()
+    finally:
+        os.close(writer)
+    assert ended == []
+    assert not ledger.exists()
+
+
+def test_outcomes_abandoned_between_two_of_them_end():
+    outcomes = call(abs, range(60), batch_size=1).outcomes()
+    next(outcomes)
+    outcomes.abandon()
+    assert list(outcomes) == []
+    outcomes.abandon()
+
+
+def test_outcomes_may_be_abandoned_before_the_first_and_after_the_last():
+    never = call(abs, range(3), executor="processes").outcomes()
+    never.abandon()
+    assert list(never) == []
+    all_of_them = call(abs, range(3), executor="processes").outcomes()
+    assert len(list(all_of_them)) == 3
+    all_of_them.abandon()
 
 
 def test_a_call_that_is_dropped_lets_go_of_its_function():

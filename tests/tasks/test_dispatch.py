@@ -325,3 +325,13 @@ def test_a_reply_is_an_answer_whatever_is_in_it():
 def test_a_pool_of_processes_runs_a_whole_call(processes):
     inputs = list(range(200))
     assert shoal.map(lambda x: x * 3, inputs, executor=processes) == [x * 3 for x in inputs]
+
+
+def test_receiving_gives_nothing_when_it_is_woken():
+    with ThreadPoolExecutor(1) as pool:
+        made = FutureDispatcher(pool, abs, Calling(), workers=1, window=1)
+        made.wake()
+        assert made.receive() is None
+        made.send(Batch(0, [-1]))
+        assert made.receive().ended.values == [1]
+        made.finish()

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol
 
 from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
 from shoal.quantum.splitting import Chunk, joined, singly
-from shoal.tasks import Task, available_cores, run
+from shoal.tasks import Outcomes, Progress, Task, available_cores, run
 
 HERE_SECONDS = 0.1
 MOST_UNMEASURED = 16
@@ -25,6 +25,7 @@ WORTH_WARM_SECONDS = 0.15
 WORTH_COLD_SECONDS = 6.0
 LOADS_PER_PACKING = 8.0
 FIRST_SECONDS = 0.5
+SURE_SECONDS = 0.1
 LOCAL = ("loky", "processes", "serial", "threads")
 VARIABLE = "SHOAL_EXECUTOR"
 
@@ -58,18 +59,21 @@ class Pace:
     measured: bool = False
 
     def learn(self, seconds: float, expected: float) -> None:
-        """Takes a time into account; not a short first one, which imports may have made."""
+        """Takes a time into account; not a short first one, which imports may have made.
+
+        A short time that is longer than expected says little: something else had the processor.
+        """
         pace = seconds / max(expected, 1e-9)
         if self.measured:
-            self.seconds = (self.seconds + pace) / 2
+            weight = 1 / 2 if pace < self.seconds or seconds > SURE_SECONDS else 1 / 8
+            self.seconds += weight * (pace - self.seconds)
         elif seconds > FIRST_SECONDS:
             self.seconds, self.measured = pace, True
         else:
             self.seconds, self.measured = min(pace, 1.0), True
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """How chunks are run.
 
     Attributes:
@@ -116,12 +120,33 @@ class Conducting:
         self._message = message
         self._way = way
         self._left = deque(zip(chunks, seconds, strict=True))
+        self._expected = dict(self._left)
         self._seconds_left = sum(seconds)
         self._pace = way.pace
         self._stopped = stopped
         self._would_gain = False
+        self._outcomes: Outcomes | None = None
 
     def __iter__(self) -> Iterator[Ended]:
+        total = sum(len(part) for chunk, _ in self._left for part in chunk)
+        bar = Progress(self._way.progress, total, "circuits", unit="circuit")
+        try:
+            for chunk, value in self._ended():
+                bar.add(sum(map(len, chunk)))
+                yield chunk, value
+        finally:
+            bar.close()
+
+    def abandon(self) -> None:
+        """Has what runs on the executor stopped, as far as it can be; from any thread.
+
+        To be called when `stopped` has become true.
+        """
+        outcomes = self._outcomes
+        if outcomes is not None:
+            outcomes.abandon()
+
+    def _ended(self) -> Iterator[Ended]:
         if self._way.may_run_here:
             yield from self._run_here()
         chunks = self._chunks_left()
@@ -234,13 +259,17 @@ class Conducting:
                 executor=way.executor,
                 max_workers=way.max_workers,
                 batch_size=way.batch_size,
-                progress=way.progress,
+                progress=False,
             )
-            with closing(cast("Generator[Any, None, None]", outcomes)):
+            with closing(outcomes):
+                self._outcomes = outcomes
+                if self._stopped():
+                    return  # whoever abandoned it may have come too early
                 for outcome in outcomes:
                     chunk = waiting.pop(outcome.index)
                     parts = singly(chunk)
                     if outcome.error is None:
+                        self._learn_from_worker(chunk, outcome.seconds)
                         yield chunk, outcome.value
                     elif len(parts) > 1:
                         alone += parts
@@ -253,6 +282,12 @@ class Conducting:
                 raise
             for chunk in waiting.values():
                 yield chunk, error
+
+    def _learn_from_worker(self, chunk: Chunk, seconds: float) -> None:
+        """Corrects a pace that was too slow, where nothing runs here any more to do so."""
+        expected = self._expected.get(chunk, 0.0)
+        if self._way.may_run_here and 0.0 < seconds < expected * self._pace.seconds:
+            self._pace.learn(seconds, expected)
 
 
 def _warm_here() -> set[str]:

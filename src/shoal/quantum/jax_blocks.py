@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from shoal.tasks import memory_budget, shorten
 
 TOO_LARGE = 1.05
+MOST_TRACED = 128
+LARGE_MATRIX = 32
 
 
 def vmap_in_blocks(f: Callable[..., Any], *, memory_bytes: int | None = None) -> Callable[..., Any]:
@@ -88,8 +91,9 @@ class _InBlocks:
     def _compile(self, leaves: Sequence[Any], structure: Any, count: int) -> tuple[int, Any]:
         """Chooses the size of a block and compiles for it; again if the estimate was too low."""
         budget = memory_budget(self._memory_bytes)
-        one = jax.make_jaxpr(self._vectorised)(*_shapes(leaves, structure, 1))
-        size = _even(budget // max(working_bytes(one.jaxpr), 1), count)
+        some = min(count, MOST_TRACED)  # so many that what all inputs share counts for little
+        traced = jax.make_jaxpr(self._vectorised)(*_shapes(leaves, structure, some))
+        size = _even(budget * some // max(working_bytes(traced.jaxpr), 1), count)
         while True:
             compiled = self._vectorised.lower(*_shapes(leaves, structure, size)).compile()
             needed = _temporary_bytes(compiled)
@@ -151,7 +155,9 @@ def working_bytes(jaxpr: Any) -> int:
     """Memory that the values of a traced function need at its fullest, inputs left out.
 
     Each value counts from the equation that makes it to the last that uses it. XLA fuses some of
-    them away and so needs less, as a rule.
+    them away and so needs less, as a rule. Where large matrices are multiplied it needs more, and
+    does not say so: it copies what it multiplies, and keeps copies and results until the last of
+    several products is done (observed with jax 0.10 on processors).
     """
     last: dict[Any, int] = {}
     for place, equation in enumerate(jaxpr.eqns):
@@ -160,16 +166,31 @@ def working_bytes(jaxpr: Any) -> int:
         if not hasattr(var, "val"):
             last[var] = len(jaxpr.eqns)
     made: set[Any] = set()
-    live = most = 0
+    live = most = multiplied = 0
     for place, equation in enumerate(jaxpr.eqns):
         inner = max(map(working_bytes, _inner(equation)), default=0)
+        if _multiplies_matrices(equation):
+            inner = sum(map(_bytes, equation.invars))
+            multiplied += 2 * inner + sum(map(_bytes, equation.outvars))
         born = [var for var in equation.outvars if var in last]
         made.update(born)
         live += sum(map(_bytes, born))
         most = max(most, live + inner)
         used = {var for var in equation.invars if not hasattr(var, "val")}
         live -= sum(_bytes(var) for var in used if var in made and last[var] == place)
-    return most
+    return max(most, multiplied)
+
+
+def _multiplies_matrices(equation: Any) -> bool:
+    """Whether it multiplies matrices that are both large, each way."""
+    if equation.primitive.name != "dot_general":
+        return False
+    (summed, _), (batched, _) = equation.params["dimension_numbers"]
+    left, right = (math.prod(var.aval.shape) for var in equation.invars)
+    shape = equation.invars[0].aval.shape
+    inner, batch = (math.prod(shape[axis] for axis in axes) for axes in (summed, batched))
+    rows, columns = (count // max(inner * batch, 1) for count in (left, right))
+    return bool(min(inner, rows, columns) >= LARGE_MATRIX)
 
 
 def _inner(equation: Any) -> list[Any]:

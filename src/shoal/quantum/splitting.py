@@ -143,12 +143,21 @@ def by_cost(layout: Layout, seconds: Sequence[float], *, aim: float, workers: in
 def joined(chunks: Iterable[Iterable[Part]]) -> Chunk:
     """Several chunks as one; parts that are whole and adjacent become one part."""
     parts: list[Part] = []
+    growing: Part | None = None  # a whole part, to which those behind it are added
+    stop = 0
     for part in (part for chunk in chunks for part in chunk):
-        last = parts[-1] if parts else None
-        if last and last.shots is None and part.shots is None and last.stop == part.start:
-            parts[-1] = replace(last, stop=part.stop)
+        if growing is not None and part.shots is None and part.start == stop:
+            stop = part.stop
+            continue
+        if growing is not None:
+            parts.append(Part(growing.start, stop))
+            growing = None
+        if part.shots is None:
+            growing, stop = part, part.stop
         else:
             parts.append(part)
+    if growing is not None:
+        parts.append(Part(growing.start, stop))
     return tuple(parts)
 
 

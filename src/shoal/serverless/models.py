@@ -67,6 +67,7 @@ class EventKind(StrEnum):
     STATUS = "STATUS"
     SUB_STATUS = "SUB_STATUS"
     ERROR = "ERROR"
+    RUNTIME_JOB = "RUNTIME_JOB"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import sys
 import tomllib
@@ -43,10 +44,19 @@ class Settings:
         artifact_bytes: The largest program.
         arguments_bytes: The largest arguments.
         result_bytes: The largest result.
+        file_bytes: The largest file that is uploaded.
         job_python: The interpreter that runs programs.
         job_variables: The variables of our environment that jobs see; they see no others.
+        fast_start: Whether jobs are forked of a process that has imported `job_imports` already.
+        job_imports: The modules that it imports, of those that are installed where jobs run.
         demo_user: Whether the notebook's user is there, on loopback only.
         insecure: Whether a public address without encryption is accepted.
+        hosts: Names, beside localhost and addresses, by which clients may call the service; where
+            it listens on a public address and none is named, any.
+        tls_certificate: The file of the certificate, with those that lead to its root; without one
+            there is no encryption.
+        tls_key: The file of its key.
+        hold_seconds: How long an answer about a job may wait for news, if there are none.
     """
 
     data: Path
@@ -63,10 +73,31 @@ class Settings:
     artifact_bytes: int = 50 * MIB
     arguments_bytes: int = 32 * MIB
     result_bytes: int = 256 * MIB
+    file_bytes: int = 1024 * MIB
     job_python: str = sys.executable
-    job_variables: tuple[str, ...] = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE")
+    job_variables: tuple[str, ...] = (
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "RAY_ADDRESS",
+        "SHOAL_EXECUTOR",
+        "SSL_CERT_FILE",
+        "TZ",
+    )
+    fast_start: bool = True
+    job_imports: tuple[str, ...] = (
+        "numpy",
+        "qiskit",
+        "qiskit.primitives",
+        "qiskit.qpy",
+        "shoal.serverless.runtime",
+    )
     demo_user: bool = False
     insecure: bool = False
+    hosts: tuple[str, ...] = ()
+    tls_certificate: str = ""
+    tls_key: str = ""
+    hold_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         """Raises ValueError for a value out of range."""
@@ -78,6 +109,18 @@ class Settings:
             raise ValueError("host='': expected an address such as 127.0.0.1")
         if not Path(self.job_python).is_absolute():
             raise ValueError(f"job_python={self.job_python!r}: expected an absolute path")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key: expected both, or none")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def quotas(self) -> Quotas:
@@ -205,6 +248,8 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "artifact_bytes": (1, 1 << 50),
         "arguments_bytes": (1, 1 << 50),
         "result_bytes": (1, 1 << 50),
+        "file_bytes": (1, 1 << 50),
+        "hold_seconds": (0, 25),
     }
 )
 

@@ -3,7 +3,7 @@
 from shoal.tasks.adapters import Adapter
 from shoal.tasks.arguments import check_options
 from shoal.tasks.blocks import block_size, measured_peak, memory_budget
-from shoal.tasks.call import Blocks
+from shoal.tasks.call import Blocks, Outcomes
 from shoal.tasks.checkpoints import (
     Checkpoint,
     Part,
@@ -23,6 +23,7 @@ from shoal.tasks.loop import Settled
 from shoal.tasks.mapping import imap, map, run, run_indexed
 from shoal.tasks.model import Failure, Outcome, Task, failure, shorten
 from shoal.tasks.processes import available_cores, free_memory_bytes, shared_array
+from shoal.tasks.progress import Progress
 from shoal.tasks.seeds import check_seed
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     "Failure",
     "NotWritten",
     "Outcome",
+    "Outcomes",
     "Part",
+    "Progress",
     "Record",
     "Section",
     "Settled",

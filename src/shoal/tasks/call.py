@@ -125,8 +125,11 @@ class Call:
                 raise error
             yield value if error is None else error
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Outcomes:
         """Outcomes one by one, in the order of completion."""
+        return Outcomes(self._outcomes(), self._loop)
+
+    def _outcomes(self) -> Generator[Outcome, None, None]:
         for settled in self._settled():
             seconds = settled.item_seconds or [0.0] * len(settled.values)
             for position, value in enumerate(settled.values):
@@ -190,6 +193,31 @@ class Blocks(Iterator[Settled]):
             The number of tasks that were begun, which are the first of the `indices`.
         """
         return self._loop.draw_no_more()
+
+
+class Outcomes(Iterator[Outcome]):
+    """Outcomes one by one, in the order of completion."""
+
+    def __init__(self, ending: Generator[Outcome, None, None], loop: Loop) -> None:
+        """Wraps how tasks end."""
+        self._ending = ending
+        self._loop = loop
+
+    def __next__(self) -> Outcome:
+        return next(self._ending)
+
+    def close(self) -> None:
+        """Ends what still runs; only in the thread that reads the outcomes."""
+        self._ending.close()
+
+    def abandon(self) -> None:
+        """Ends the iteration soon, from any thread, also while another one waits for an outcome.
+
+        That thread finds no more outcomes. What waits is dropped. What runs in worker processes of
+        shoal or of Ray is stopped, after a second in which it may end; other calls on the same
+        workers go on. Elsewhere it runs to its end, and nobody waits for it.
+        """
+        self._loop.abandon()
 
 
 def _place(results: list[Any], settled: Settled) -> None:

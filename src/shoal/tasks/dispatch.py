@@ -121,8 +121,11 @@ class Dispatcher(Protocol):
     def send(self, batch: Batch) -> None:
         """Hands over a batch; an `Answer` will be received for it."""
 
-    def receive(self) -> Answer:
-        """The next answer, in the order of completion; waits for it."""
+    def receive(self) -> Answer | None:
+        """The next answer, in the order of completion; waits for it. None after `wake`."""
+
+    def wake(self) -> None:
+        """Has the `receive` that waits, or the next one, give None; called from any thread."""
 
     def withdraw(self, *, at_once: bool) -> None:
         """Drops what is still on its way; with `at_once`, what runs is killed if it can be."""
@@ -165,6 +168,9 @@ class SerialDispatcher:
         )
         return Answer(batch, ended)
 
+    def wake(self) -> None:
+        """Nobody waits here."""
+
     def withdraw(self, *, at_once: bool) -> None:
         """Nothing is on its way."""
 
@@ -201,7 +207,7 @@ class FutureDispatcher:
         self._calling = calling
         self._futures: dict[Future[Any], Batch] = {}
         self._sent_bytes: dict[Future[Any], int] = {}
-        self._done: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._done: SimpleQueue[Future[Any] | None] = SimpleQueue()
         self._submit = (
             self._thread_submitter(function)
             if isinstance(executor, ThreadPoolExecutor)
@@ -253,9 +259,12 @@ class FutureDispatcher:
         self._futures[future] = batch
         future.add_done_callback(self._done.put)
 
-    def receive(self) -> Answer:
-        """The next answer."""
+    def receive(self) -> Answer | None:
+        """The next answer; None after `wake`."""
         future = self._done.get()
+        return None if future is None else self._answer(future)
+
+    def _answer(self, future: Future[Any]) -> Answer:
         batch = self._futures.pop(future)
         try:
             result = future.result()
@@ -271,6 +280,10 @@ class FutureDispatcher:
             return Answer(batch, result)
         size = self._sent_bytes.pop(future, 0) + len(result)
         return write_here(read_reply(batch, result, (), size), self._calling, self._out)
+
+    def wake(self) -> None:
+        """Has `receive` give None."""
+        self._done.put(None)
 
     def withdraw(self, *, at_once: bool) -> None:  # noqa: ARG002  (nothing here can be killed)
         """Cancels what has not begun; what runs on a foreign executor runs to its end."""

@@ -95,6 +95,7 @@ class Loop:
         self._function_deaths = 0
         self._end: int | None = None
         self._drawing = True
+        self._abandoned = False
         self._input_error: BaseException | None = None
 
     def stop_before(self, index: int) -> None:
@@ -106,6 +107,11 @@ class Loop:
         self._drawing = False
         return self._inputs.drawn
 
+    def abandon(self) -> None:
+        """Ends the iteration, from any thread: what still runs is withdrawn, not waited for."""
+        self._abandoned = True
+        self._dispatcher.wake()
+
     def attempt_of(self, index: int, *, failed: bool) -> int:
         """Which attempt of a settled task was its last, from 1."""
         before = self._attempts.get(index, 0) + self._deaths.get(index, 0)
@@ -114,9 +120,11 @@ class Loop:
     def __iter__(self) -> Generator[Settled, None, None]:
         at_once = False
         try:
-            while self._fill():
-                yield from self._settle(self._receive())
-            if self._input_error is not None and self._end is None:
+            while not self._abandoned and self._fill():
+                answer = self._receive()
+                if answer is not None:
+                    yield from self._settle(answer)
+            if self._input_error is not None and self._end is None and not self._abandoned:
                 raise self._input_error
         except KeyboardInterrupt:
             at_once = True
@@ -169,8 +177,10 @@ class Loop:
             return None
         return Batch(start, items) if len(items) else None
 
-    def _receive(self) -> Answer:
+    def _receive(self) -> Answer | None:
         answer = self._dispatcher.receive()
+        if answer is None:
+            return None
         start = answer.batch.start
         if answer.kept is not None:
             self._kept[start] = answer.kept

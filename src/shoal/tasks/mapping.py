@@ -7,10 +7,10 @@ from concurrent.futures import Executor
 from typing import Any, Literal
 
 from shoal.tasks.arguments import check_function, checked_policy
-from shoal.tasks.call import Blocks, Call
+from shoal.tasks.call import Blocks, Call, Outcomes
 from shoal.tasks.envelope import Calling
 from shoal.tasks.indexed import ArgumentTable, Indexed
-from shoal.tasks.model import Outcome, Task, shorten
+from shoal.tasks.model import Task, shorten
 from shoal.tasks.seeds import check_seed
 
 OnError = Literal["raise", "return"]
@@ -164,7 +164,7 @@ def run(
     progress: bool | None = None,
     seed: Any = None,
     out: Any = None,
-) -> Iterator[Outcome]:
+) -> Outcomes:
     """Runs tasks and yields how each ended, in the order of completion.
 
     Args:
@@ -175,7 +175,7 @@ def run(
 
     Returns:
         An iterator over outcomes. A task that fails is an outcome with an error, never an
-        exception here.
+        exception here. Its `abandon` ends it from another thread.
 
     Raises:
         TypeError: For arguments of the wrong kind, at the call.

@@ -11,7 +11,9 @@ DELAY_SECONDS = 0.5
 class Progress:
     """Counts finished tasks; shows them by tqdm when asked to, or when somebody is looking."""
 
-    def __init__(self, wanted: bool | None, total: int | None, name: str) -> None:
+    def __init__(
+        self, wanted: bool | None, total: int | None, name: str, *, unit: str = "task"
+    ) -> None:
         """Decides whether to show anything.
 
         Args:
@@ -19,6 +21,7 @@ class Progress:
                 notebook when the call takes longer than half a second.
             total: Number of tasks, or None where it is not known.
             name: What the bar is called.
+            unit: What it counts.
         """
         self._bar: Any = None
         if wanted is False or (wanted is None and not _watched()):
@@ -26,7 +29,7 @@ class Progress:
         self._bar = _bar_class()(
             total=total,
             desc=name,
-            unit="task",
+            unit=unit,
             delay=0 if wanted else DELAY_SECONDS,
             dynamic_ncols=True,
             smoothing=0.1,

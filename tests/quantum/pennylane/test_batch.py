@@ -1,10 +1,20 @@
+import math
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shoal.quantum.pennylane import batch as batching
 from shoal.quantum.pennylane.adapters import state_bytes
-from shoal.quantum.pennylane.batch import AMPLITUDE_SECONDS, Batch, Costs, worth_sending
+from shoal.quantum.pennylane.batch import (
+    AMPLITUDE_SECONDS,
+    Batch,
+    Costs,
+    even_size,
+    worth_sending,
+)
+from shoal.quantum.pennylane.templates import Patterns
 
 
 def test_what_is_not_known_is_guessed_from_the_number_of_wires():
@@ -35,6 +45,7 @@ def batch_of(method="execute", *, wires=20, expand=True, width=8):
         crew=SimpleNamespace(alone=False),
         width=width,
         costs=Costs(),
+        patterns=Patterns(),
         wires=wires,
         max_job_size=None,
         may_cut=False,
@@ -63,12 +74,31 @@ def test_short_batches_and_gates_that_cost_less_than_their_way_stay_here():
     assert not worth_sending(1.0, gates=10, tapes=2, width=1)
 
 
-def test_messages_are_sized_by_what_was_measured_and_shared_fairly():
+def test_messages_are_sized_by_what_was_measured():
     batch, key = batch_of(width=2), ("execute", 20, False)
     assert batch._batch_size(10, 100, key, 2) == "auto"
-    batch.costs.learn(key, seconds=0.01, gates=10)
-    assert batch._batch_size(10, 100, key, 2) == 5
-    assert batch._batch_size(10, 16, key, 2) == 2
+    batch.costs.learn(key, seconds=0.1, gates=10)
+    assert batch._batch_size(1, 1000, key, 2) == 5
     assert batch._batch_size(1000, 16, key, 2) == 1
     batch.max_job_size = 7
-    assert batch._batch_size(10, 16, key, 2) == 7
+    assert batch._batch_size(1, 1000, key, 2) == 7
+
+
+@given(
+    count=st.integers(2, 3000),
+    width=st.integers(2, 64),
+    seconds=st.floats(1e-5, 2.0),
+)
+def test_messages_are_short_and_leave_no_worker_idle_for_long(count, width, seconds):
+    size = even_size(count, width, seconds)
+    assert 1 <= size <= max(math.ceil(count / width), 1)
+    assert size == 1 or (size - 1) * seconds <= batching.GROUP_SECONDS
+    rounds = math.ceil(math.ceil(count / size) / width)
+    fair = math.ceil(count / width)
+    assert rounds * size <= fair + size
+
+
+def test_short_batches_go_in_one_message_a_worker_and_long_ones_in_several():
+    assert even_size(20, 2, 0.0005) == 10
+    assert even_size(20, 2, 0.02) == 2
+    assert even_size(20, 2, 5.0) == 1

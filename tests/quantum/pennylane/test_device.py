@@ -15,6 +15,7 @@ WIRES = 4
 worth_sending = batching.worth_sending
 XS = np.linspace(0.1, 1.1, 9)
 BASES = ("lightning.qubit", "default.qubit")
+REFUSED = (qml.exceptions.DeviceError, qml.exceptions.QuantumFunctionError)
 METHODS = ("best", "adjoint", "parameter-shift", "finite-diff")
 
 
@@ -252,11 +253,35 @@ def with_deadly(tapes, place, marker=None):
     return [*tapes[:place], changed, *tapes[place + 1 :]]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_nothing(tmp_path):
     marker = str(tmp_path / "killed")
     tapes = [tape_of(x) for x in XS]
     expected = qml.device("lightning.qubit", wires=WIRES).execute(tapes)
     assert alike(parallel().execute(with_deadly(tapes, 4, marker)), expected)
+    assert os.path.exists(marker)
+
+
+def test_a_worker_that_is_killed_in_a_gradient_changes_no_number(tmp_path):
+    """E01: the shifted circuits that it took along are run again."""
+    serial, device = pair("lightning.qubit")
+    marker = str(tmp_path / "killed")
+
+    def made(on, kind):
+        @qml.qnode(on, diff_method="parameter-shift")
+        def circuit(angles):
+            gate = kind(0.4, 0)
+            gate._name, gate.marker = "RX", marker
+            for wire, angle in enumerate(angles):
+                qml.RY(angle, wire)
+                qml.CNOT([wire, (wire + 1) % WIRES])
+            return qml.expval(qml.Z(0))
+
+        return circuit
+
+    angles = pnp.array(XS[:WIRES])
+    expected = qml.grad(made(serial, qml.RX))(angles)
+    assert alike(qml.grad(made(device, Deadly))(angles), expected)
     assert os.path.exists(marker)
 
 
@@ -284,6 +309,26 @@ def test_an_operation_that_does_not_travel_is_named_with_its_tape():
     assert "tape 2" in notes
 
 
+@pytest.mark.parametrize(
+    ("shots", "measure", "told"),
+    [
+        (None, lambda: qml.sample(wires=[0]), "sample.*not accepted for analytic simulation"),
+        (10, qml.state, "state.*not accepted with finite shots"),
+        (10, lambda: qml.expval(qml.Z(0)), "does not support adjoint with requested circuit"),
+    ],
+)
+def test_shots_where_the_base_refuses_them_are_refused_as_by_the_base_device(shots, measure, told):
+    for device in pair("lightning.qubit"):
+        circuit = qml.QNode(
+            lambda x, measure=measure: (layers(x), measure())[1],
+            device,
+            shots=shots,
+            diff_method="adjoint" if "adjoint" in told else "best",
+        )
+        with pytest.raises(REFUSED, match=told):
+            circuit(0.3)
+
+
 def test_wires_that_the_device_does_not_have_are_named_as_by_the_base_device():
     serial, device = pair("lightning.qubit")
 
@@ -307,6 +352,7 @@ def test_wires_that_the_device_does_not_have_are_named_as_by_the_base_device():
         ({"executor": "thread"}, ValueError, "executor='thread'"),
         ({"executor": "threads"}, ValueError, "threads would only be slower"),
         ({"max_workers": 0}, ValueError, "max_workers=0"),
+        ({"shots": -1}, ValueError, "base='lightning.qubit' with .*'shots': -1"),
         ({"max_job_size": 0}, ValueError, "max_job_size=0"),
         ({"max_job_size": "2"}, TypeError, "max_job_size='2'"),
     ],

@@ -1,11 +1,13 @@
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pennylane as qml
 import pytest
 from pennylane import numpy as pnp
 
-from shoal.quantum.pennylane.templates import slimmed, whole
+from shoal.quantum.pennylane.templates import Pattern, Patterns, unpacked, whole
 
 
 def tape_of(x, *, wire=1, obs=qml.Z, shots=None, more=()):
@@ -18,6 +20,10 @@ def tape_of(x, *, wire=1, obs=qml.Z, shots=None, more=()):
     ]
     measurements = [qml.expval(obs(0)), qml.var(qml.Z(wire))]
     return qml.tape.QuantumScript(operations, measurements, shots=shots)
+
+
+def slimmed(tapes):
+    return Patterns().slimmed(tapes)
 
 
 def arrived(tapes):
@@ -85,3 +91,53 @@ def test_few_circuits_and_those_that_cannot_be_pickled_are_sent_as_they_are():
 
     stuck = [tape_of(x, more=[Stuck(0.1, 0)]) for x in (0.1, 0.2, 0.3)]
     assert all(each is tape for each, tape in zip(slimmed(stuck), stuck, strict=True))
+
+
+def test_a_pattern_is_found_again_in_the_next_batch_and_keeps_no_circuit_alive():
+    patterns = Patterns()
+    first = [tape_of(x) for x in (0.1, 0.2, 0.3)]
+    kept = weakref.ref(first[0])
+    packed = {each[0] for each in patterns.slimmed(first)}
+    del first
+    gc.collect()
+    assert kept() is None
+    assert {each[0] for each in patterns.slimmed([tape_of(x) for x in (4, 5, 6)])} == packed
+    assert Pattern(tape_of(0.1, wire=2)).packed not in packed
+
+
+def test_a_pattern_with_an_operation_that_only_identity_tells_is_not_kept():
+    assert Pattern(tape_of(0.1)).lasts
+    assert not Pattern(tape_of(0.1, more=[qml.QubitUnitary(np.eye(2), 0)])).lasts
+    probs = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.probs(wires=[0])])
+    assert Pattern(probs).packed
+    assert not Pattern(probs).lasts
+
+
+def compiled(tape, base="lightning.qubit"):
+    program = qml.device(base, wires=3).preprocess_transforms()
+    return unpacked(Pattern(tape).packed).through(program), program
+
+
+@pytest.mark.parametrize("base", ["lightning.qubit", "default.qubit"])
+def test_a_template_is_compiled_once_for_all_angles(base):
+    template, program = compiled(tape_of(0.1, more=[qml.QFT([0, 1])]), base)
+    tape = tape_of(0.7, more=[qml.QFT([0, 1])])
+    [expected], _ = program((tape,))
+    got = template.tape(Pattern(tape).angles(tape))
+    assert len(got.operations) == len(expected.operations)
+    assert all(map(qml.equal, got.operations, expected.operations))
+    assert all(map(qml.equal, got.measurements, expected.measurements))
+
+
+def test_gates_with_angles_that_the_transforms_change_are_compiled_for_every_circuit():
+    tape = qml.tape.QuantumScript([qml.U3(0.1, 0.2, 0.3, 0)], [qml.expval(qml.Z(0))])
+    assert compiled(tape)[0] is None
+
+
+def test_transforms_that_fail_or_cut_are_left_to_every_circuit():
+    outside = qml.tape.QuantumScript([qml.RX(0.1, 9)], [qml.expval(qml.Z(0))])
+    assert compiled(outside)[0] is None
+    several = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.expval(qml.X(0)), qml.expval(qml.Z(0))])
+    program = qml.CompilePipeline()
+    program.add_transform(qml.transforms.split_non_commuting)
+    assert unpacked(Pattern(several).packed).through(program) is None

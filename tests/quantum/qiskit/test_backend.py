@@ -96,6 +96,14 @@ def test_bindings_of_one_circuit_split_equal_unsplit(max_job_size):
     assert_same(result, reference)
 
 
+@pytest.mark.parametrize("executor", [None, "processes"])
+def test_an_empty_list_of_bindings_is_none(executor):
+    reference = AerSimulator().run(several(2), parameter_binds=[], seed_simulator=2).result()
+    backend = parallel(AerSimulator(), executor=executor)
+    result = backend.run(several(2), parameter_binds=[], seed_simulator=2).result()
+    assert_same(result, reference)
+
+
 def test_a_fake_backend_split_equals_unsplit():
     circuits = transpile(several(), GenericBackendV2(4, seed=1), seed_transpiler=1)
     reference = GenericBackendV2(4, seed=1).run(circuits, seed_simulator=9, shots=100).result()

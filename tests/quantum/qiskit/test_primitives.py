@@ -138,3 +138,31 @@ def test_primitives_that_are_not_known_are_refused():
 def test_a_generator_as_seed_is_refused():
     with pytest.raises(TypeError, match="order in which bindings are run"):
         ParallelSampler(StatevectorSampler(seed=np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"executor": 3}, TypeError, "executor=3"),
+        ({"executor": "prozesses"}, ValueError, "executor='prozesses'"),
+        ({"max_workers": 0}, ValueError, "max_workers=0"),
+        ({"progress": "yes"}, TypeError, "progress='yes'"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(options, error, words):
+    with pytest.raises(error, match=words):
+        ParallelSampler(StatevectorSampler(), **options)
+    with pytest.raises(error, match=words):
+        ParallelEstimator(StatevectorEstimator(), **options)
+
+
+def test_parameters_without_values_are_told_at_the_door():
+    with pytest.raises(ValueError, match="parameter"):
+        ParallelSampler(StatevectorSampler()).run([(ansatz(measured=True),)])
+    with pytest.raises(ValueError, match="parameter"):
+        ParallelEstimator(StatevectorEstimator()).run([(ansatz(), SparsePauliOp("ZZ"))])
+
+
+def test_no_pubs_give_no_results():
+    assert len(ParallelSampler(StatevectorSampler()).run([]).result()) == 0
+    assert len(ParallelEstimator(StatevectorEstimator()).run([]).result()) == 0

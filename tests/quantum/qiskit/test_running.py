@@ -1,5 +1,9 @@
 """What fails costs its own circuit, and shots are split only where nothing can tell."""
 
+import os
+import random
+import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -8,9 +12,12 @@ import pytest
 pytest.importorskip("qiskit_aer")
 
 from qiskit import QuantumCircuit
+from qiskit.providers.basic_provider import BasicSimulator
 from qiskit_aer import AerSimulator
 
+import shoal
 from shoal.quantum import ParallelBackend
+from shoal.quantum.conducting import Pace
 from tests.quantum.circuits import (
     Awkward,
     assert_same,
@@ -37,7 +44,8 @@ def test_a_circuit_that_fails_is_an_error_experiment_and_the_others_are_there(op
         assert result.get_counts(number) == reference.get_counts(number)
 
 
-def test_a_circuit_larger_than_memory_fails_as_with_aer():
+@pytest.mark.parametrize("executor", [None, "processes"])
+def test_a_circuit_larger_than_memory_fails_as_with_aer(executor):
     large = QuantumCircuit(50)
     large.h(range(50))
     large.t(0)
@@ -45,9 +53,46 @@ def test_a_circuit_larger_than_memory_fails_as_with_aer():
     options = {"method": "statevector", "seed_simulator": 1}
     circuits = [rotations(), large, rotations(seed=2)]
     reference = AerSimulator().run(circuits, **options).result()
-    result = parallel(AerSimulator()).run(circuits, **options).result()
+    result = parallel(AerSimulator(), executor=executor).run(circuits, **options).result()
     assert_same(result, reference)
     assert "Insufficient memory" in result.results[1].status
+
+
+def known_to_be_quick(backend, **options):
+    made = ParallelBackend(backend, **options)
+    made._sent.pace = Pace(0.01, measured=True)
+    return made
+
+
+@pytest.mark.parametrize("options", [{}, {"seeds": "spawn"}])
+def test_little_work_is_done_when_run_returns_and_gives_the_same(options):
+    quick = known_to_be_quick(AerSimulator(), **options)
+    job = quick.run(several(5), seed_simulator=1, memory=True)
+    assert job.done()
+    assert job.progress() == (5, 5)
+    usual = parallel(AerSimulator(), **options).run(several(5), seed_simulator=1, memory=True)
+    assert_same(job.result(), usual.result())
+    assert told(job.result())["calls_here"] == 1
+
+
+def test_little_work_in_which_a_circuit_fails_has_the_others():
+    circuits = [rotations(), nonsense(), rotations(seed=2)]
+    result = known_to_be_quick(AerSimulator()).run(circuits).result()
+    assert [each.success for each in result.results] == [True, False, True]
+
+
+def test_little_work_of_a_backend_with_one_stream_tells_why_it_is_not_split():
+    result = known_to_be_quick(BasicSimulator()).run(several(2), seed_simulator=1).result()
+    assert_same(result, BasicSimulator().run(several(2), seed_simulator=1).result())
+    assert "one call" in told(result)["unsplit"]
+
+
+def test_many_shots_and_a_bar_are_not_little_work():
+    for options, shots in (({}, 10**6), ({"progress": True}, 10), ({"max_shot_size": 5}, 10)):
+        backend = known_to_be_quick(AerSimulator(), **options)
+        job = backend.run(rotations(), shots=shots)
+        assert job._run.__name__ == "result"
+        assert job.result().success
 
 
 def test_a_worker_killed_once_costs_a_retry_and_nothing_else(tmp_path):
@@ -57,13 +102,44 @@ def test_a_worker_killed_once_costs_a_retry_and_nothing_else(tmp_path):
     assert [each.header["name"] for each in result.results] == ["a", "b", "die once", "d"]
 
 
-@pytest.mark.parametrize("max_job_size", [None, 3])
-def test_a_circuit_that_always_kills_its_worker_is_named_and_the_others_are_there(max_job_size):
+@pytest.mark.parametrize(
+    ("fate", "signal_name", "max_job_size"),
+    [
+        ("die", "SIGKILL", None),
+        ("die", "SIGKILL", 3),
+        pytest.param("crash", "SIGSEGV", None, marks=pytest.mark.slow),
+    ],
+)
+def test_a_circuit_that_always_ends_its_worker_is_named_and_the_others_are_there(
+    fate, signal_name, max_job_size
+):
+    """E02 and E03: killed, and crashed."""
     backend = parallel(Awkward(), max_job_size=max_job_size)
-    result = backend.run(named("a", "die", "c", "d")).result()
+    result = backend.run(named("a", fate, "c", "d")).result()
     assert [each.success for each in result.results] == [True, False, True, True]
-    assert "circuit 1 (die): WorkerDied" in result.results[1].status
-    assert "SIGKILL" in result.results[1].status
+    assert f"circuit 1 ({fate}): WorkerDied" in result.results[1].status
+    assert signal_name in result.results[1].status
+
+
+@pytest.mark.slow
+def test_circuits_under_kills_give_the_results_of_aer():
+    """E01: a worker is killed whenever some more circuits have ended, and nothing is lost."""
+    circuits = several(60, qubits=10, layers=8)
+    reference = AerSimulator().run(circuits, seed_simulator=1).result()
+    dice, kills = random.Random(1), 0
+    with shoal.executor("processes", max_workers=2) as executor:
+        backend = ParallelBackend(AerSimulator(), executor=executor, max_job_size=1)
+        job = backend.run(circuits, seed_simulator=1)
+        ended = threading.Event()
+        job._future.add_done_callback(lambda _: ended.set())
+        due = 5
+        while not ended.wait(0.005):
+            pids = executor.supervisor.pids()
+            if job.progress().finished >= due and pids:
+                os.kill(dice.choice(pids), signal.SIGKILL)
+                due, kills = due + 10, kills + 1
+        assert_same(job.result(), reference)
+    assert kills > 0
 
 
 def test_an_executor_that_breaks_costs_what_had_not_come_back():

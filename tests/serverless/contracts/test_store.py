@@ -12,6 +12,7 @@ from shoal.serverless.models import (
     EventKind,
     JobStatus,
     NewJob,
+    NewProgram,
     Payload,
     Quotas,
     SubStatus,
@@ -311,7 +312,7 @@ def test_nobody_sees_anything_of_another(store, user):
     unknown = new_id()
     for call, operation in looks:
         for job_id in (job.id, unknown):
-            with pytest.raises(NotFound, match=f"there is no job {job_id}"):
+            with pytest.raises(NotFound, match="not found"):
                 call(operation, other, job_id)
     for operation, given in (
         (jobs.set_sub_status, SubStatus.MAPPING),
@@ -322,7 +323,7 @@ def test_nobody_sees_anything_of_another(store, user):
     assert store.read(attempts.get, job.id) == before
     assert store.read(jobs.page, other).items == ()
     assert store.read(programs.page, other).items == ()
-    with pytest.raises(NotFound, match="there is no program 'program'"):
+    with pytest.raises(NotFound, match="Qiskit Function program doesn't exist."):
         store.read(programs.newest, other, "program")
     with pytest.raises(NotFound):
         submit(store, other)
@@ -458,3 +459,57 @@ def test_all_of_one_operation_has_one_time(store, user):
     assert job.created_at == job.changed_at
     assert store.read(jobs.events, user, job.id)[0].created_at == job.created_at
     assert job.created_at > moment(1_700_000_000_000_000)
+
+
+# --- what the gateway asks for --------------------------------------------------------------------
+
+
+def test_a_job_can_be_refused_for_its_program_and_nothing_is_kept(store, user):
+    def refuse(program):
+        raise ValueError(f"not {program.title}")
+
+    with pytest.raises(ValueError, match="not program"):
+        store.write(jobs.submit, user, NewJob(new_id(), "program"), admit=refuse)
+    assert store.read(jobs.page, user).total == 0
+
+
+def test_jobs_elsewhere_are_recorded_while_a_job_is_active_and_up_to_a_limit(
+    store, user, monkeypatch
+):
+    monkeypatch.setattr(jobs, "MOST_REPORTS", 2)
+    job = claim(store, user).job
+    for name in ("a", "b"):
+        store.write(jobs.report_runtime_job, user, job.id, {"runtime_job": name})
+    with pytest.raises(QuotaExceeded, match="The maximum allowed is 2"):
+        store.write(jobs.report_runtime_job, user, job.id, {"runtime_job": "c"})
+    store.write(jobs.report_error, user, job.id, {"message": "m"})
+    found = store.read(jobs.events, user, job.id, kind=EventKind.RUNTIME_JOB)
+    assert [event.data["runtime_job"] for event in found] == ["a", "b"]
+    store.write(attempts.finish, job.id, job.fence, FAILED)
+    with pytest.raises(NotActive):
+        store.write(jobs.report_runtime_job, user, job.id, {})
+
+
+def test_programs_and_jobs_are_listed_with_a_provider_or_without(store, user):
+    sha256, size = store.blobs.add([b"x"])
+    store.write(programs.upload, user, NewProgram("ours", "main.py", sha256, size, "lab"))
+    submit(store, user)
+    submit(store, user, "ours", provider="lab")
+    for is_provided, titles in ((True, ["ours"]), (False, ["program"]), (None, 2)):
+        found = store.read(programs.page, user, is_provided=is_provided)
+        listed = store.read(jobs.page, user, is_provided=is_provided)
+        if is_provided is None:
+            assert found.total == listed.total == titles
+        else:
+            assert [each.title for each in found.items] == titles
+            assert [each.title for each in listed.items] == titles
+
+
+def test_tokens_that_have_expired_are_forgotten_and_no_others(store, user):
+    store.write(accounts.add_token, "user", label="over", seconds=-1)
+    store.write(accounts.add_token, "user", label="valid", seconds=1000)
+    job = claim(store, user).job
+    assert store.write(accounts.drop_expired) == 1
+    assert "over" not in {token.label for token in store.read(accounts.tokens, "user")}
+    assert len(store.read(accounts.tokens, "user")) == 2
+    assert job.fence == 1

@@ -1,6 +1,7 @@
 """A gateway without HTTP, in a process of its own: a store and a runner, until its input ends.
 
-``gateway.py DATA [--die-at STEP] [--ignore-children] [--max-jobs N]``; it says "up" when it works.
+``gateway.py DATA [--die-at STEP] [--ignore-children] [--max-jobs N] [--fast-start]``; it says "up"
+when it works.
 """
 
 import argparse
@@ -16,6 +17,7 @@ def main():
     parser.add_argument("--die-at")
     parser.add_argument("--ignore-children", action="store_true")
     parser.add_argument("--max-jobs", type=int, default=8)
+    parser.add_argument("--fast-start", action="store_true")
     chosen = parser.parse_args()
     if chosen.ignore_children:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -29,7 +31,12 @@ def main():
             os.kill(os.getpid(), signal.SIGKILL)
 
     settings = Settings(
-        data=chosen.data, max_jobs=chosen.max_jobs, grace_seconds=0.5, claim_seconds=2
+        data=chosen.data,
+        max_jobs=chosen.max_jobs,
+        grace_seconds=0.5,
+        claim_seconds=2,
+        fast_start=chosen.fast_start,
+        job_imports=("tarfile",),
     )
     with Store(chosen.data) as store:
         runner = Runner(store, settings, step=step)

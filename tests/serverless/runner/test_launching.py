@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shoal.serverless.runner.launching import _as_argument, environment, prepare
+from shoal.serverless.runner.launching import environment, prepare
 from shoal.serverless.runner.places import Place
 from shoal.serverless.settings import Settings
 from tests.serverless.making import claim, upload
@@ -70,6 +70,13 @@ def test_all_of_an_attempt_is_its_owners_alone(store, user, settings):
     assert modes == {0}
 
 
-def test_an_entrypoint_that_looks_like_an_option_is_a_file():
-    assert _as_argument("-c.py") == "./-c.py"
-    assert _as_argument("a b; $(ls).py") == "a b; $(ls).py"
+def test_a_ray_that_runs_on_the_machine_is_not_joined_by_chance(store, user, tmp_path):
+    settings = Settings(data=tmp_path)
+    place = Place(tmp_path, "x", 1)
+    plain = claimed(store, user)
+    assert environment(plain, place, settings, GATEWAY, {})["RAY_ADDRESS"] == "local"
+    named = {"RAY_ADDRESS": "ray://here:10001", "SHOAL_EXECUTOR": "ray"}
+    found = environment(plain, place, settings, GATEWAY, named)
+    assert {name: found[name] for name in named} == named
+    asking = claimed(store, user, env_vars={"RAY_ADDRESS": "asked"})
+    assert environment(asking, place, settings, GATEWAY, named)["RAY_ADDRESS"] == "asked"

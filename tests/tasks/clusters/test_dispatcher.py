@@ -105,3 +105,10 @@ def test_an_endless_input_is_read_no_further_than_needed(executor):
     assert list(itertools.islice(squares, 10)) == [x * x for x in range(10)]
     assert len(drawn) < 60
     squares.close()
+
+
+def test_receiving_gives_nothing_when_it_is_woken(here):
+    made = dispatcher(here)
+    made.wake()
+    assert made.receive() is None
+    made.finish()

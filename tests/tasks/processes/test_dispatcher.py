@@ -159,6 +159,16 @@ def test_what_was_withdrawn_is_not_waited_for():
     other.finish()
 
 
+def test_receiving_ends_when_another_thread_wakes_it():
+    made = dispatcher(lambda _: threading.Event().wait(), Inputs([range(2)]))
+    made.send(Batch(0, [0]))
+    waker = threading.Timer(0.05, made.wake)
+    waker.start()
+    assert made.receive() is None
+    waker.join()
+    made.withdraw(at_once=True)
+
+
 def test_a_function_that_cannot_be_loaded_is_sent_anew_by_the_next_call(tmp_path, monkeypatch):
     class Loads:
         def __init__(self, path):

@@ -13,7 +13,7 @@ from shoal.errors import InputNotSent
 from shoal.quantum.pennylane.adapters import state_bytes
 from shoal.quantum.pennylane.crew import Crew
 from shoal.quantum.pennylane.tapes import Label, cut, joined, what_is_stuck
-from shoal.quantum.pennylane.templates import slimmed
+from shoal.quantum.pennylane.templates import Patterns
 from shoal.quantum.pennylane.work import (
     EXECUTE,
     Done,
@@ -27,11 +27,12 @@ from shoal.tasks import Outcome, Task, free_memory_bytes, run
 
 HERE_SECONDS = 0.01
 GROUP_SECONDS = 0.05
-PARTS_PER_WORKER = 4
+PARTS_PER_WORKER, MOST_ROUNDS = 4, 8
 GATE_SECONDS = 5e-6
 AMPLITUDE_SECONDS = 1.5e-9
 GRADIENT_COST = 3.0
-CALL_SECONDS = 1e-3
+CALL_SECONDS, MESSAGE_SECONDS = 1e-3, 400e-6
+DELAY_SHARE = 0.1  # of a message's time: how much later than the others a worker may end
 TAPE_SENT_SECONDS, GATE_SENT_SECONDS = 20e-6, 1.5e-6
 TAPE_BUILT_SECONDS, GATE_BUILT_SECONDS = 70e-6, 1.5e-6
 GAIN = 0.9
@@ -79,6 +80,7 @@ class Batch:
         crew: The workers.
         width: How many of them it may use.
         costs: What gates cost.
+        patterns: What recent tapes were like.
         wires: How many there are.
         max_job_size: Most tapes in a message, or None.
         may_cut: Whether parameters with a batch dimension may be cut into parts.
@@ -91,6 +93,7 @@ class Batch:
     crew: Crew
     width: int
     costs: Costs
+    patterns: Patterns
     wires: int
     max_job_size: int | None
     may_cut: bool
@@ -174,22 +177,21 @@ class Batch:
     def _batch_size(
         self, gates: float, count: int, key: tuple[str, int, bool], width: int
     ) -> int | Literal["auto"]:
-        """Tapes in a message: about 50 ms worth of them, and several messages a worker."""
+        """Tapes in a message, from what tapes of so many gates have cost."""
         if self.max_job_size is not None:
             return self.max_job_size
         there = (f"{key[0]} there", *key[1:])
         known = there if self.costs.known(there) else key
         if not self.costs.known(known):
             return "auto"
-        fair = math.ceil(count / (PARTS_PER_WORKER * width))
-        return max(min(int(GROUP_SECONDS / (gates * self.costs.pace(known))), fair), 1)
+        return even_size(count, width, gates * self.costs.pace(known))
 
     def _outcomes(
         self, units: Sequence[Item], counts: Sequence[int], *, size: Any, width: int
     ) -> list[Outcome]:
         """How each unit ended; raises the error of the first that failed."""
         job = (self.recipe, self.how[0].packed())
-        sent = slimmed([tape for tape, _, _ in units])
+        sent = self.patterns.slimmed([tape for tape, _, _ in units])
         numbers = [number for number, count in enumerate(counts) for _ in range(count)]
         tasks = [
             Task((job, slim, extra, seed), label=Label(number, tape))
@@ -232,6 +234,30 @@ def worth_sending(seconds: float, gates: float, tapes: int, width: int) -> bool:
     building = tapes * TAPE_BUILT_SECONDS + gates * GATE_BUILT_SECONDS
     there = CALL_SECONDS + max(sending, (seconds + building) / width)
     return seconds >= HERE_SECONDS and there < GAIN * seconds
+
+
+def even_size(count: int, width: int, seconds: float) -> int:
+    """Tapes in a message, so that all workers end at about the same time.
+
+    A message takes at most about 50 ms. More messages cost their way; fewer leave more to wait
+    for when one worker is slowed down; and their number should be a multiple of the workers'.
+
+    Args:
+        count: How many tapes there are.
+        width: How many workers there are.
+        seconds: What a tape takes there.
+    """
+    fewest = max(math.ceil(count * seconds / (width * GROUP_SECONDS)), 1)
+
+    def seconds_with(size: int) -> float:
+        messages = math.ceil(count / size)
+        rounds = math.ceil(messages / width)
+        last = size if messages % width != 1 else count - (messages - 1) * size
+        longest = (rounds - 1) * size + last
+        return (longest + DELAY_SHARE * size) * seconds + rounds * MESSAGE_SECONDS
+
+    rounds = range(fewest, fewest + MOST_ROUNDS)
+    return min((math.ceil(count / (width * each)) for each in rounds), key=seconds_with)
 
 
 def _gates(tape: Any) -> float:

@@ -22,6 +22,7 @@ from shoal.quantum.pennylane.adapters import is_lightning
 from shoal.quantum.pennylane.batch import Batch, Costs
 from shoal.quantum.pennylane.crew import crew_for
 from shoal.quantum.pennylane.tapes import apart
+from shoal.quantum.pennylane.templates import Patterns
 from shoal.quantum.pennylane.tracking import replay
 from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Item, Plan, prepared
 from shoal.tasks import check_options, shorten
@@ -107,6 +108,7 @@ class ParallelDevice(Device):  # type: ignore[misc]  # PennyLane ships no types
         self._width = min(max_workers or self._crew.width, self._crew.width)
         self._max_job_size = max_job_size
         self._costs = Costs()
+        self._patterns = Patterns()
         self._native = broadcast_expand not in self._base.preprocess_transforms()
         self._entropy = _entropy_of(self._base, base_options.get("seed"))
         self._drawn = 0
@@ -270,6 +272,7 @@ class ParallelDevice(Device):  # type: ignore[misc]  # PennyLane ships no types
                 crew=self._crew,
                 width=self._width,
                 costs=self._costs,
+                patterns=self._patterns,
                 wires=len(self.wires or tapes[0].wires),
                 max_job_size=self._max_job_size,
                 may_cut=method == EXECUTE and not self.tracker.active,
@@ -328,6 +331,8 @@ def _built(base: str, options: dict[str, Any]) -> Device:
         return qml.device(base, **options)
     except (DeviceError, TypeError) as error:
         raise DeviceError(f"base={base!r} with {shorten(options)}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"base={base!r} with {shorten(options)}: {error}") from error
 
 
 def _is_threads(executor: Any) -> bool:

@@ -2,13 +2,17 @@
 
 The circuits of a batch mostly differ in their angles alone. To pickle every gate of every circuit
 takes as long as simulating a dozen qubits; to compare them with the gates of the circuit before and
-to collect the angles takes a tenth of that. What is not certain to be the same travels as it is.
+to collect the angles takes a twentieth of that. What is not certain to be the same travels as it
+is. A worker compiles a template once for its base device, and not every circuit.
 """
 
 from __future__ import annotations
 
+import operator
 import pickle
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -31,92 +35,200 @@ FIXED = CONTROLLED | {qml.X, qml.Y, qml.Z, qml.H, qml.S, qml.T, qml.SX, qml.SWAP
 OBSERVABLES = frozenset({qml.X, qml.Y, qml.Z, qml.H, qml.Identity})
 MEASURED = frozenset({qml.measurements.ExpectationMP, qml.measurements.VarianceMP})
 FEWEST = 3
+MOST_PATTERNS = 8
 
-Slim = tuple[bytes, tuple[tuple[float, ...], ...]]  # a tape's template, and angles gate by gate
+Slim = tuple[bytes, tuple[float, ...]]  # a packed template, and the angles of all its gates
 
 
-def slimmed(tapes: Sequence[Any]) -> list[Any]:
-    """Each tape as a template and its parameters, or as it is where that is not possible."""
-    if len(tapes) < FEWEST:
-        return list(tapes)
-    sent: list[Any] = []
-    template, packed = None, b""
-    for tape in tapes:
-        angles = None if template is None else _angles(tape, template)
-        if angles is None:
-            template, angles = tape, _angles(tape, tape)
-            packed = b"" if angles is None else _packed(tape)
-        sent.append((packed, angles) if packed else tape)
-    return sent
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What circuits have in common that differ in their angles alone.
+
+    Attributes:
+        operations: The gates, in order.
+        angled: The place of each gate with angles, and how many it has.
+        measurements: What is measured.
+        shots: As a tape has them.
+        trainable: Which parameters are trainable; None where that was never asked for.
+    """
+
+    operations: list[Any]
+    angled: list[tuple[int, int]]
+    measurements: list[Any]
+    shots: Any
+    trainable: Any
+
+    def tape(self, angles: Sequence[float]) -> Any:
+        """The circuit with these angles."""
+        operations = self.operations.copy()
+        at = 0
+        for place, count in self.angled:
+            operations[place] = _with(operations[place], tuple(angles[at : at + count]))
+            at += count
+        return qml.tape.QuantumScript(
+            operations, self.measurements, shots=self.shots, trainable_params=self.trainable
+        )
+
+    def through(self, program: Any) -> Template | None:
+        """The template as transforms leave it that do not look at angles.
+
+        Returns:
+            None where they fail, make several circuits, change or drop a gate with angles, or
+            change results: then they are to be applied to every circuit.
+        """
+        marker = object()
+        numbers = [0.0] * sum(count for _, count in self.angled)
+        tape = self.tape(numbers)
+        try:
+            tapes, finish = program((tape,))
+            same = len(tapes) == 1 and finish((marker,))[0] is marker
+        except Exception:  # noqa: BLE001  (each circuit will raise its own)
+            return None
+        if not same or tapes[0].shots != tape.shots:
+            return None
+        places = {id(op): place for place, op in enumerate(tapes[0].operations)}
+        angled = []
+        for place, count in self.angled:
+            found = places.get(id(tape.operations[place]))
+            if found is None:
+                return None
+            angled.append((found, count))
+        trainable = tapes[0]._trainable_params  # noqa: SLF001  (unset is None)
+        return Template(
+            list(tapes[0].operations), angled, list(tapes[0].measurements), tape.shots, trainable
+        )
+
+
+class Pattern:
+    """What a circuit is like, to compare others with it.
+
+    Attributes:
+        packed: The template that they have in common, as bytes; empty where there is none.
+    """
+
+    def __init__(self, tape: Any) -> None:
+        """Looks at the circuit."""
+        operations = tape.operations
+        self._kinds = kinds = [*map(type, operations)]
+        self._angled = [place for place, kind in enumerate(kinds) if kind in ANGLED]
+        self._placed = [place for place, kind in enumerate(kinds) if kind in ANGLED | FIXED]
+        self._controlled = [place for place, kind in enumerate(kinds) if kind in CONTROLLED]
+        others = set(range(len(kinds))).difference(self._placed)
+        self._others = [(place, operations[place]) for place in sorted(others)]
+        self._wires = self._wires_of(operations)
+        self._measured = _measured(tape.measurements)
+        self._measurements = tape.measurements if self._measured is None else None
+        self._shots = tape.shots
+        self._trainable = tape._trainable_params  # noqa: SLF001  (unset is None)
+        self.packed = b"" if self.angles(tape) is None else self._pack(tape)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether other batches may have such circuits too; it then keeps no part of this one."""
+        return bool(self.packed) and self._measured is not None and not self._others
+
+    def angles(self, tape: Any) -> tuple[float, ...] | None:
+        """The angles of all gates in order; None where the circuit differs in more than those."""
+        operations = tape.operations
+        if not (
+            type(tape) is qml.tape.QuantumScript
+            and [*map(type, operations)] == self._kinds
+            and self._wires_of(operations) == self._wires
+            and all(operations[place] is op for place, op in self._others)
+            and tape._trainable_params == self._trainable  # noqa: SLF001  (as above)
+            and self._measures_as(tape.measurements)
+            and tape.shots == self._shots
+        ):
+            return None
+        values = [value for place in self._angled for value in operations[place].data]
+        if any(type(value) is not float for value in values):
+            values = [_number(value) for value in values]
+            if any(value is None for value in values):
+                return None
+        return tuple(values)
+
+    def _wires_of(self, operations: Sequence[Any]) -> list[Any]:
+        wires = [operations[place]._wires.labels for place in self._placed]  # noqa: SLF001  (`wires` takes ten times as long)
+        return wires + [operations[place].control_wires.labels for place in self._controlled]
+
+    def _measures_as(self, measurements: Sequence[Any]) -> bool:
+        if self._measurements is None:
+            return _measured(measurements) == self._measured
+        return len(measurements) == len(self._measurements) and all(
+            map(operator.is_, measurements, self._measurements)
+        )
+
+    def _pack(self, tape: Any) -> bytes:
+        """The template as bytes; empty where it cannot be pickled."""
+        operations, angled = list(tape.operations), []
+        for place in self._angled:
+            count = len(operations[place].data)
+            operations[place] = _with(operations[place], (0.0,) * count)
+            angled.append((place, count))
+        parts = (operations, angled, list(tape.measurements), self._shots, self._trainable)
+        try:
+            data: bytes = cloudpickle.dumps(parts, 5)
+        except Exception:  # noqa: BLE001  (it is sent, and refused, as it is)
+            return b""
+        return data
+
+
+class Patterns:
+    """The patterns of recent circuits."""
+
+    def __init__(self) -> None:
+        """There are none yet."""
+        self._recent: deque[Pattern] = deque(maxlen=MOST_PATTERNS)
+
+    def slimmed(self, tapes: Sequence[Any]) -> list[Any]:
+        """Each tape as a packed template and its angles, or as it is where that is not possible."""
+        if len(tapes) < FEWEST:
+            return list(tapes)
+        sent: list[Any] = []
+        pattern: Pattern | None = None
+        for tape in tapes:
+            angles = None if pattern is None else pattern.angles(tape)
+            if pattern is None or angles is None:
+                pattern, angles = self._found(tape)
+            sent.append((pattern.packed, angles) if pattern.packed else tape)
+        return sent
+
+    def _found(self, tape: Any) -> tuple[Pattern, tuple[float, ...] | None]:
+        """The pattern of a circuit, with its angles: a recent one, or a new one."""
+        for pattern in self._recent:
+            angles = pattern.angles(tape)
+            if angles is not None:
+                return pattern, angles
+        pattern = Pattern(tape)
+        if pattern.lasts:
+            self._recent.appendleft(pattern)
+        return pattern, pattern.angles(tape)
 
 
 def whole(sent: Any) -> Any:
     """The tape again."""
-    if type(sent) is not tuple:
-        return sent
-    packed, angles = sent
-    operations, angled, measurements, shots, trainable = _template(packed)
-    operations = list(operations)
-    for place, data in zip(angled, angles, strict=True):
-        operations[place] = _with(operations[place], data)
-    return qml.tape.QuantumScript(operations, measurements, shots=shots, trainable_params=trainable)
+    return unpacked(sent[0]).tape(sent[1]) if type(sent) is tuple else sent
 
 
-def _angles(tape: Any, template: Any) -> tuple[tuple[float, ...], ...] | None:
-    """The parameters of a tape's gates, or None where it is not the template with others."""
-    if not _alike(tape, template):
-        return None
-    angles = []
-    for op, other in zip(tape.operations, template.operations, strict=True):
-        kind = type(op)
-        if kind in ANGLED:
-            data = tuple(value if type(value) is float else _number(value) for value in op.data)
-            if None in data or not _same_places(op, other):
-                return None
-            angles.append(data)
-        elif op is not other and not (kind in FIXED and _same_places(op, other)):
+@lru_cache(maxsize=64)
+def unpacked(packed: bytes) -> Template:
+    """The template again."""
+    return Template(*pickle.loads(packed))
+
+
+def _measured(measurements: Sequence[Any]) -> list[Any] | None:
+    """What defines measurements; None where it is more than a type and an observable."""
+    found: list[Any] = []
+    for each in measurements:
+        if type(each) not in MEASURED or each.mv is not None or type(each.obs) not in OBSERVABLES:
             return None
-    return tuple(angles)  # type: ignore[arg-type]  # None was refused above
-
-
-def _same_places(op: Any, other: Any) -> bool:
-    """Whether two gates or observables, defined by their type and wires, are the same."""
-    kind = type(op)
-    if kind is not type(other) or op._wires.labels != other._wires.labels:  # noqa: SLF001  (`wires` takes ten times as long)
-        return False
-    return kind not in CONTROLLED or op.control_wires.labels == other.control_wires.labels
-
-
-def _alike(tape: Any, template: Any) -> bool:
-    """Whether all but the gates is the same."""
-    if tape is template:
-        return True
-    return (
-        type(tape) is type(template) is qml.tape.QuantumScript
-        and len(tape.operations) == len(template.operations)
-        and len(tape.measurements) == len(template.measurements)
-        and tape.shots == template.shots
-        and tape._trainable_params == template._trainable_params  # noqa: SLF001  (unset is None)
-        and all(map(_same_measurement, tape.measurements, template.measurements))
-    )
-
-
-def _same_measurement(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    return (
-        type(one) is type(other)
-        and type(one) in MEASURED
-        and one.mv is None
-        and other.mv is None
-        and type(one.obs) in OBSERVABLES
-        and _same_places(one.obs, other.obs)
-    )
+        found += (type(each), type(each.obs), each.obs._wires.labels)  # noqa: SLF001  (as above)
+    return found
 
 
 def _number(value: Any) -> float | None:
     """A parameter as a number of double precision; None for whatever is not certain to be one."""
-    if type(value) is np.float64:
+    if type(value) in (float, int, np.float64):
         return float(value)
     while hasattr(value, "_value"):  # autograd's, where it traces
         value = value._value  # noqa: SLF001  (as autograd's own getval does)
@@ -124,27 +236,6 @@ def _number(value: Any) -> float | None:
         return float(value)
     plain = getattr(value, "shape", None) == () and getattr(value, "dtype", None) == "float64"
     return float(value) if plain else None
-
-
-def _packed(tape: Any) -> bytes:
-    """What all tapes of a template have in common; empty where it cannot be pickled."""
-    trainable = tape._trainable_params  # noqa: SLF001  (unset is None)
-    angled = [place for place, op in enumerate(tape.operations) if type(op) in ANGLED]
-    operations = list(tape.operations)
-    for place in angled:
-        operations[place] = _with(operations[place], (0.0,) * len(operations[place].data))
-    template = (operations, angled, tape.measurements, tape.shots, trainable)
-    try:
-        data: bytes = cloudpickle.dumps(template, 5)
-    except Exception:  # noqa: BLE001  (it is sent, and refused, as it is)
-        return b""
-    return data
-
-
-@lru_cache(maxsize=64)
-def _template(packed: bytes) -> tuple[list[Any], list[int], list[Any], Any, Any]:
-    template: tuple[list[Any], list[int], list[Any], Any, Any] = pickle.loads(packed)
-    return template
 
 
 def _with(op: Any, data: tuple[float, ...]) -> Any:

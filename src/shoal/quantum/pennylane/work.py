@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -20,11 +20,13 @@ import pennylane as qml
 from pennylane.math import Interface
 from pennylane.transforms import broadcast_expand, convert_to_numpy_parameters
 
-from shoal.quantum.pennylane.templates import whole
+from shoal.quantum.pennylane.adapters import is_lightning
+from shoal.quantum.pennylane.templates import Template, unpacked, whole
 from shoal.quantum.pennylane.tracking import Updates, recorded
 
 MOST_DEVICES = 2  # each may hold a state vector
 MOST_PLANS = 16
+MOST_TEMPLATES = 64
 EXECUTE = "execute"
 PREPARE = "shoal.prepare"
 NOT_SENT = ("rng", "prng_key", PREPARE)
@@ -72,8 +74,7 @@ class Plan:
         return data
 
 
-@dataclass(slots=True)
-class Done:
+class Done(NamedTuple):
     """What became of a tape.
 
     Attributes:
@@ -111,11 +112,12 @@ def build(recipe: bytes) -> qml.devices.Device:
 
 
 class Bench:
-    """Base devices and plans, kept for the next tape."""
+    """Base devices, plans and compiled templates, kept for the next tape."""
 
     def __init__(self) -> None:
         self._devices: OrderedDict[bytes, qml.devices.Device] = OrderedDict()
         self._plans: OrderedDict[Job, Prepared] = OrderedDict()
+        self._templates: OrderedDict[tuple[Job, bytes], Template | None] = OrderedDict()
 
     def device(self, recipe: bytes) -> qml.devices.Device:
         """The base device of a recipe, built at first use."""
@@ -131,6 +133,23 @@ class Bench:
             self._plans[job] = prepared(device, pickle.loads(job[1]))
             _trim(self._plans, MOST_PLANS)
         return self._plans[job]
+
+    def compiled(self, device: qml.devices.Device, job: Job, packed: bytes) -> Template | None:
+        """A template as the plan's transforms leave it; None where they must see each circuit."""
+        key = (job, packed)
+        if key not in self._templates:
+            _, program = self.prepared(device, job)
+            template: Template | None = unpacked(packed)
+            if template is not None and program is not None:
+                template = template.through(program) if ignores_angles(device) else None
+            self._templates[key] = template
+            _trim(self._templates, MOST_TEMPLATES)
+        return self._templates[key]
+
+
+def ignores_angles(device: qml.devices.Device) -> bool:
+    """Whether a device's transforms do the same whatever the angles: known of PennyLane's own."""
+    return is_lightning(device) or type(device).__module__.startswith("pennylane.devices.")
 
 
 def _trim(kept: OrderedDict[Any, Any], most: int) -> None:
@@ -177,7 +196,11 @@ def work(job: Job, sent: Any, extra: Any, seed: Any) -> Done:
     if bench is None:
         bench = _kept.bench = Bench()
     device = bench.device(job[0])
-    return run_tape(device, bench.prepared(device, job), (whole(sent), extra, seed))
+    plan, program = bench.prepared(device, job)
+    template = bench.compiled(device, job, sent[0]) if type(sent) is tuple else None
+    if template is not None:
+        return run_tape(device, (plan, None), (template.tape(sent[1]), extra, seed))
+    return run_tape(device, (plan, program), (whole(sent), extra, seed))
 
 
 @contextmanager

@@ -204,12 +204,14 @@ def start(
     simulation = Simulation(backend, others, lambda: sent.packed(backend, keep=traits.trusted))
     if traits.trusted:
         simulation.locked(sent.running)
-    asked = Asked(circuits, binds, layout, seeding, unsplit)
+    asked = Asked(circuits, binds or None, layout, seeding, unsplit)
     running = Running(asked, simulation, ways, traits, sent.pace)
     if not running.way.may_run_here and not isinstance(ways.executor, ThreadPoolExecutor):
         simulation.name()
-    job = CircuitsJob(shown, job_number(), running.result, len(layout))
-    job.submit()
+    at_once = running.is_little() and not sent.running.locked()
+    run = running.at_once if at_once else running.result
+    job = CircuitsJob(shown, job_number(), run, len(layout))
+    job.submit(at_once=at_once)
     return job
 
 

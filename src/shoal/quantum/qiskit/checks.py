@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import secrets
 from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
@@ -98,6 +97,8 @@ def check_run_options(backend: BackendV2, traits: Traits, options: Mapping[str, 
         known = known_options(backend, traits)
         if name in known:
             continue
+        import difflib
+
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise TypeError(f"{name}={shorten(value)}: the backend has no such option{hint}")

@@ -42,18 +42,31 @@ class CircuitsJob(JobV1):  # type: ignore[misc]  # Qiskit has no types
         self._run = run
         self._total = total
         self._finished = 0
-        self._stop = threading.Event()
+        self._stopped = False
+        self._abandon: Callable[[], None] | None = None
         self._future: Future[Result] | None = None
 
-    def submit(self) -> None:
+    def submit(self, *, at_once: bool = False) -> None:
         """Begins.
+
+        Args:
+            at_once: Runs all of it here, before this returns: little work is done sooner than it
+                is handed to another thread.
 
         Raises:
             JobError: If it was begun before.
         """
         if self._future is not None:
             raise JobError(f"job {self.job_id()} was submitted before")
-        self._future = _threads(os.getpid()).submit(self._run, self)
+        if not at_once:
+            self._future = _threads(os.getpid()).submit(self._run, self)
+            return
+        self._future = Future()
+        self._future.set_running_or_notify_cancel()
+        try:
+            self._future.set_result(self._run(self))
+        except Exception as error:  # noqa: BLE001  (it is told where the result is asked for)
+            self._future.set_exception(error)
 
     def result(self, timeout: float | None = None) -> Result:
         """The merged result; waits for it.
@@ -71,7 +84,7 @@ class CircuitsJob(JobV1):  # type: ignore[misc]  # Qiskit has no types
         """
         future = self._submitted()
         try:
-            if self._stop.is_set() and not _ended_well(future):
+            if self._stopped and not _ended_well(future):
                 raise CancelledError(f"job {self.job_id()} was cancelled")
             return future.result(timeout)
         except TimeoutError as error:
@@ -88,14 +101,18 @@ class CircuitsJob(JobV1):  # type: ignore[misc]  # Qiskit has no types
     def status(self) -> JobStatus:
         """Where the job is: DONE also where circuits have failed, as with Aer."""
         future = self._submitted()
-        if future.cancelled() or (self._stop.is_set() and not _ended_well(future)):
+        if future.cancelled() or (self._stopped and not _ended_well(future)):
             return JobStatus.CANCELLED
         if future.done():
             return JobStatus.ERROR if future.exception() else JobStatus.DONE
         return JobStatus.RUNNING if future.running() else JobStatus.QUEUED
 
     def cancel(self) -> bool:
-        """Gives the job up: no further circuits are begun; those that run end by themselves.
+        """Gives the job up: no further circuits are begun, and those that run are stopped.
+
+        Worker processes of shoal, and of Ray, that still run circuits of this job a second later
+        are ended and replaced; other jobs on them go on. What cannot be stopped (in this process,
+        in threads, on Dask and on executors of your own) runs to its end, and its result is lost.
 
         Returns:
             False if the job had ended before.
@@ -103,8 +120,11 @@ class CircuitsJob(JobV1):  # type: ignore[misc]  # Qiskit has no types
         future = self._submitted()
         if future.done() and not future.cancelled():
             return False
-        self._stop.set()
+        self._stopped = True
         future.cancel()
+        abandon = self._abandon
+        if abandon is not None:
+            abandon()
         return True
 
     def progress(self) -> Progress:
@@ -113,7 +133,13 @@ class CircuitsJob(JobV1):  # type: ignore[misc]  # Qiskit has no types
 
     def stopped(self) -> bool:
         """Whether the job was cancelled."""
-        return self._stop.is_set()
+        return self._stopped
+
+    def on_cancel(self, abandon: Callable[[], None]) -> None:
+        """Has `abandon` called, in whatever thread, once the job is cancelled."""
+        self._abandon = abandon
+        if self._stopped:
+            abandon()
 
     def finish(self, experiments: int) -> None:
         """Counts experiments that have ended."""
@@ -139,7 +165,39 @@ def _ended_well(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
+class Threads:
+    """The threads that jobs run in.
+
+    Jobs that follow one another run in one and the same, also where the last is only just over:
+    what a simulator keeps for each thread, such as OpenMP's own threads, is there already.
+    """
+
+    def __init__(self) -> None:
+        """Starts none yet."""
+        self._first = ThreadPoolExecutor(1, thread_name_prefix="shoal-circuits")
+        self._others = ThreadPoolExecutor(JOBS_AT_ONCE, thread_name_prefix="shoal-circuits")
+        self._free = threading.Lock()
+
+    def submit(self, run: Callable[[CircuitsJob], Result], job: CircuitsJob) -> Future[Result]:
+        """Runs a job in the first thread, or in another while that one is taken."""
+        if not self._free.acquire(blocking=False):
+            return self._others.submit(run, job)
+        future = self._first.submit(self._in_first, run, job)
+        future.add_done_callback(self._never_began)
+        return future
+
+    def _in_first(self, run: Callable[[CircuitsJob], Result], job: CircuitsJob) -> Result:
+        try:
+            return run(job)
+        finally:
+            self._free.release()  # before anybody learns the result, and submits the next
+
+    def _never_began(self, future: Future[Result]) -> None:
+        if future.cancelled():
+            self._free.release()
+
+
 @lru_cache(maxsize=1)
-def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001  (a forked child has no threads of its parent)
-    """The threads that jobs of this process run in: an idle one is used again."""
-    return ThreadPoolExecutor(JOBS_AT_ONCE, thread_name_prefix="shoal-circuits")
+def _threads(pid: int) -> Threads:  # noqa: ARG001  (a forked child has no threads of its parent)
+    """The threads of this process."""
+    return Threads()

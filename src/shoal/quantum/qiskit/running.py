@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qiskit.result import Result
 
@@ -36,12 +35,13 @@ OWN_RULE = (
     "seeds='exact' they go in one call"
 )
 AIM_SECONDS = 0.02
+LITTLE_SECONDS = 0.02
+MANY_SHOTS = 10_000
 LARGE_STATE_BYTES = 1 << 24
 SHARES_OF_MEMORY = 2  # memory_budget() is a quarter of what is free
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What is to be run.
 
     Attributes:
@@ -65,7 +65,7 @@ class Running:
     def __init__(
         self, asked: Asked, simulation: Simulation, ways: Ways, traits: Traits, pace: Pace
     ) -> None:
-        """Decides how circuits are cut into chunks, and runs nothing."""
+        """Decides where circuits may run, and runs nothing."""
         self._circuits = asked.circuits
         self._binds = asked.binds
         self._layout = asked.layout
@@ -73,13 +73,24 @@ class Running:
         self._simulation = simulation
         self._ways = ways
         self._traits = traits
-        self._unsplit = asked.unsplit
+        one_stream = asked.seeding.rule == "none" and asked.seeding.seed is not None
+        self._unsplit = OWN_RULE if one_stream and len(asked.layout) > 1 else asked.unsplit
         self._shots_unsplit: list[int] = []
         method = option(simulation.backend, simulation.options, "method")
         self._seconds = [seconds_of(circuit, method) for circuit in self._circuits]
         self.way = self._way(state_bytes(self._circuits, method), pace)
-        self._split = self._shot_pieces()
-        self._chunks = self._cut()
+        self._split: dict[int, Pieces] = {}
+        self._chunks: Sequence[Chunk] = [(Part(0, len(self._layout)),)]
+
+    def is_little(self) -> bool:
+        """Whether it takes this process some milliseconds, as far as is known."""
+        pace, ways = self.way.pace, self._ways
+        if not (self.way.may_run_here and pace.measured) or ways.max_shot_size or ways.progress:
+            return False
+        shots = option(self._simulation.backend, self._simulation.options, "shots")
+        if not isinstance(shots, int) or shots > MANY_SHOTS:
+            return False
+        return self._expected(self._chunks[0]) * pace.seconds < LITTLE_SECONDS
 
     def _way(self, largest_bytes: int, pace: Pace) -> Way:
         ways = self._ways
@@ -101,9 +112,11 @@ class Running:
     def _shot_pieces(self) -> dict[int, Pieces]:
         """The pieces of those experiments whose shots may be split; notes the others."""
         most, backend = self._ways.max_shot_size, self._simulation.backend
+        if most is None:
+            return {}
         options = self._simulation.options
         shots = option(backend, options, "shots")
-        if most is None or not hasattr(shots, "__index__") or shots <= most:
+        if not hasattr(shots, "__index__") or shots <= most:
             return {}
         shots = int(shots)
         split: dict[int, Pieces] = {}
@@ -122,8 +135,6 @@ class Running:
 
     def _cut(self) -> list[Chunk]:
         total = len(self._layout)
-        if self._seeding.rule == "none" and self._seeding.seed is not None and total > 1:
-            self._unsplit = OWN_RULE
         if self._unsplit:
             self._split = {}
             return by_size(total, None)
@@ -135,16 +146,30 @@ class Running:
         return chunks if self._seeding.together else [_apart(chunk) for chunk in chunks]
 
     def _expected(self, chunk: Chunk) -> float:
+        if self._binds is None:  # each circuit is one experiment
+            return sum(sum(self._seconds[part.start : part.stop]) for part in chunk)
         return sum(
             self._seconds[number] * len(which)
             for part in chunk
             for number, which in self._layout.segments(part)
         )
 
+    def at_once(self, job: CircuitsJob) -> Result:
+        """Runs everything in this process, in one call: for what `is_little`."""
+        [whole] = self._chunks
+        begun = monotonic()
+        returned = self._simulation(self._message(whole))
+        seconds = monotonic() - begun
+        self.way.pace.learn(seconds, self._expected(whole))
+        job.finish(len(self._layout))
+        return self._merged({each.part: each for each in returned}, job, seconds, 1)
+
     def result(self, job: CircuitsJob) -> Result:
-        """Runs everything; the body of the job's thread."""
+        """Runs everything, here and on the executor; the body of the job's thread."""
         begun = monotonic()
         returned: dict[Part, Returned] = {}
+        self._split = self._shot_pieces()
+        self._chunks = self._cut()
         here = self._conduct(self._chunks, returned, job)
         again: list[int] = self._not_split_after_all(returned)
         if again:
@@ -175,6 +200,7 @@ class Running:
             seconds=[self._expected(chunk) for chunk in chunks],
             stopped=job.stopped,
         )
+        job.on_cancel(conducting.abandon)
         for chunk, value in conducting:
             lost = isinstance(value, Exception)
             for each in [self._lost(part, value) for part in chunk] if lost else value:
@@ -213,6 +239,9 @@ class Running:
     ) -> Result:
         if job.stopped():
             raise CancelledError(f"job {job.job_id()} was cancelled")
+        if len(returned) == 1 and not self._split:
+            [only] = returned.values()
+            return self._result(only.experiments, [only.about], job, seconds, here)
         found: dict[int, ExperimentResult] = {}
         for each in returned.values():
             if each.part.shots is None:
@@ -228,8 +257,7 @@ class Running:
         ordered = sorted(
             returned.values(), key=lambda each: (each.part.start, each.part.first_shot)
         )
-        about = [each.about for each in ordered if each.about]
-        return self._result(experiments, about, job, seconds, here)
+        return self._result(experiments, [each.about for each in ordered], job, seconds, here)
 
     def _result(
         self,
@@ -239,6 +267,7 @@ class Running:
         seconds: float,
         here: int,
     ) -> Result:
+        about = [each for each in about if each]
         good = [bool(each.success) for each in experiments]
         backend = self._simulation.backend
         fields = dict(about[0]) if about else {"backend_name": backend.name}

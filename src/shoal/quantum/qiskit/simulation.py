@@ -28,6 +28,7 @@ LOADED_BACKENDS = 4
 PROTOCOL = 5
 ABOUT = ("backend_name", "backend_version", "header", "metadata", "qobj_id", "time_taken")
 DIRECTLY = "_execute_circuits_job"
+MISSING = object()
 SIMPLE = frozenset([bool, int, float, str, type(None)])
 
 _loaded: OrderedDict[str, BackendV2] = OrderedDict()
@@ -175,7 +176,8 @@ class Simulation:
             if len(call.part) == 1:
                 return [Returned(call.part, [failed(call.circuits[0], call.numbers[0], error)], {})]
             return [returned for half in call.halves() for returned in self._run(half)]
-        about = {name: getattr(result, name) for name in ABOUT if hasattr(result, name)}
+        about = {name: getattr(result, name, MISSING) for name in ABOUT}
+        about = {name: value for name, value in about.items() if value is not MISSING}
         return [Returned(call.part, _numbered(experiments, call), about)]
 
 

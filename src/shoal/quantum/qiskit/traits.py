@@ -5,12 +5,8 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from qiskit.circuit.library import get_standard_gate_name_mapping
-from qiskit.providers.basic_provider import BasicSimulator
-from qiskit.providers.fake_provider import GenericBackendV2
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shoal.quantum.splitting import SeedRule
 
@@ -41,19 +37,18 @@ CLIFFORD_GATES = (
     "z",
 )
 CLIFFORD = frozenset([*CLIFFORD_GATES, "barrier", "measure", "reset"])
-PLAIN = frozenset(get_standard_gate_name_mapping()) - {"delay"} | {"barrier", "measure", "reset"}
-FINAL_ONLY = PLAIN - {"reset"}
 STATELESS = frozenset(
     ["stabilizer", "extended_stabilizer", "matrix_product_state", "tensor_network"]
 )
+BASIC = "qiskit.providers.basic_provider"
+FAKES = "qiskit.providers.fake_provider"
 FAKES_OF_RUNTIME = "qiskit_ibm_runtime.fake_provider"
 CHANNEL = "quantum_channel"
 EXPONENT = {"density_matrix": 2, "unitary": 2, "superop": 4}
 PER_SHOT = frozenset(["automatic", "statevector", "stabilizer", "matrix_product_state"])
 
 
-@dataclass(frozen=True)
-class Traits:
+class Traits(NamedTuple):
     """What may be assumed of a backend.
 
     Attributes:
@@ -76,10 +71,17 @@ class Traits:
 def traits_of(backend: BackendV2) -> Traits:
     """What may be assumed of this backend; imports no simulator that is not in use already."""
     takes_seed = hasattr(backend.options, "seed_simulator")
-    fake = _is_fake_on_aer(backend)
-    if fake or _is_aer(backend):
-        return Traits("strided", True, True, True, takes_seed, makes_noise=fake)
-    return Traits("none", type(backend) is BasicSimulator, False, False, takes_seed)
+    if _is_aer(backend):
+        return Traits("strided", True, True, True, takes_seed)
+    if _is_fake_on_aer(backend):
+        return Traits("strided", True, True, True, takes_seed, makes_noise=True)
+    return Traits("none", _is_just(backend, BASIC, "BasicSimulator"), False, False, takes_seed)
+
+
+def _is_just(backend: BackendV2, module: str, name: str) -> bool:
+    """Whether it is of a class of Qiskit's, and of none derived from it; imports nothing."""
+    found = sys.modules.get(module)
+    return found is not None and type(backend) is getattr(found, name)
 
 
 def _is_aer(backend: BackendV2) -> bool:
@@ -92,7 +94,7 @@ def _is_fake_on_aer(backend: BackendV2) -> bool:
 
     Those of Qiskit and of its runtime have Aer's options exactly where they find Aer installed.
     """
-    fake = type(backend) is GenericBackendV2 or any(
+    fake = _is_just(backend, FAKES, "GenericBackendV2") or any(
         kind.__module__.startswith(FAKES_OF_RUNTIME) for kind in type(backend).__mro__
     )
     return fake and hasattr(backend.options, "max_parallel_threads")
@@ -138,13 +140,21 @@ def noise_of_all(circuits: Iterable[QuantumCircuit], noise: Any) -> Any:
     return model
 
 
+@cache
+def plain_operations() -> frozenset[str]:
+    """The names of the operations that QPY keeps as they are: standard gates and measurements."""
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+
+    return frozenset(get_standard_gate_name_mapping()) - {"delay"} | {"barrier", "measure", "reset"}
+
+
 def is_plain(circuit: QuantumCircuit) -> bool:
     """Whether QPY keeps all of a circuit that Aer looks at: standard gates and plain metadata.
 
     QPY turns instructions to save something, and quantum errors, into nameless ones; pickling
     keeps them, at five times the cost.
     """
-    if circuit.num_parameters or not PLAIN.issuperset(circuit.count_ops()):
+    if circuit.num_parameters or not plain_operations().issuperset(circuit.count_ops()):
         return False
     metadata = circuit.metadata or {}
     return type(metadata) is dict and all(
@@ -199,7 +209,9 @@ def runs_shot_by_shot(
     noisy = noise is not None and bool(noise.noise_instructions)
     if noisy and (method != "automatic" or shots <= states):
         return True
-    return not FINAL_ONLY.issuperset(operations) or _measures_midway(circuit)
+    if "reset" in operations or not plain_operations().issuperset(operations):
+        return True
+    return _measures_midway(circuit)
 
 
 def _measures_midway(circuit: QuantumCircuit) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -10,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from shoal.serverless import artifacts
+from shoal.serverless import artifacts, compat
+from shoal.serverless.models import Job
 from shoal.serverless.runner.leftovers import MARK
 from shoal.serverless.runner.places import Place
 from shoal.serverless.settings import Settings
@@ -38,13 +40,12 @@ def prepare(claim: Claim, place: Place, store: Store, settings: Settings, gatewa
     with suppress(FileExistsError):  # the program brought a file of that name: it is its own
         os.link(place.arguments, place.program / "arguments.serverless")
     place.results.parent.mkdir(exist_ok=True, mode=0o700)
-    data = data_folder(settings, claim.job.account_id)
-    (data / "arguments").mkdir(parents=True, exist_ok=True, mode=0o700)
     variables = environment(claim, place, settings, gateway, os.environ)
+    _share_arguments(variables, place)
     if len(text.encode()) < ARGUMENT_VARIABLE_BYTES:
         variables["ENV_JOB_ARGUMENTS"] = text
     spec = {
-        "arguments": [settings.job_python, _as_argument(claim.program.entrypoint)],
+        "arguments": [settings.job_python, str(compat.START), claim.program.entrypoint],
         "environment": variables,
         "directory": str(place.program),
         "wall_seconds": settings.wall_seconds or None,
@@ -63,16 +64,16 @@ def environment(
     Of our own environment it gets the variables that the operator names, and no others; what the
     program's upload asked for comes on top, but cannot replace what the service sets.
     """
-    passed = {name: ours[name] for name in settings.job_variables if name in ours}
+    common = common_environment(settings, ours)
     wanted = claim.program.details.get("env_vars")
     asked = wanted if isinstance(wanted, Mapping) else {}
     folder = place.folder
     return {
-        **passed,
+        **common,
         **{str(name): str(value) for name, value in asked.items()},
-        "PATH": f"{Path(settings.job_python).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": common["PATH"],
+        "PYTHONUNBUFFERED": common["PYTHONUNBUFFERED"],
         "HOME": str(folder / "program"),
-        "PYTHONUNBUFFERED": "1",
         MARK: place.attempt,
         "ENV_JOB_GATEWAY_HOST": gateway,
         "ENV_JOB_GATEWAY_TOKEN": claim.token,
@@ -81,18 +82,45 @@ def environment(
         "ENV_ACCESS_TRIAL": "False",
         "ARGUMENTS_PATH": str(place.arguments),
         "RESULTS_PATH": str(place.results),
-        "DATA_PATH": str(data_folder(settings, claim.job.account_id)),
+        "DATA_PATH": str(_data_folder_of(claim.job, settings)),
     }
 
 
-def data_folder(settings: Settings, account_id: str) -> Path:
-    """Where the jobs of an account find and leave files; named by its id, never by its name."""
-    return settings.data / "accounts" / account_id / "data"
+def common_environment(settings: Settings, ours: Mapping[str, str]) -> dict[str, str]:
+    """What all jobs see alike, unless the upload of their program asks for something else.
+
+    Ray would else join whatever Ray it finds on the machine: another job's, or another user's.
+    """
+    passed = {name: ours[name] for name in settings.job_variables if name in ours}
+    path = f"{Path(settings.job_python).parent}:/usr/local/bin:/usr/bin:/bin"
+    return {"RAY_ADDRESS": "local", **passed, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def data_folder(
+    settings: Settings, account_id: str, provider: str = "", function: str = ""
+) -> Path:
+    """Where the jobs of an account find and leave files; named by its id, never by its name.
+
+    The programs of a provider have a folder each, whose name tells nothing.
+    """
+    account = settings.data / "accounts" / account_id
+    if not provider:
+        return account / "data"
+    name = hashlib.sha256(f"{provider}/{function}".encode()).hexdigest()[:32]
+    return account / "functions" / name
 
 
 def limits() -> dict[str, int]:
     """Resource limits of every job: no core dumps, and our own limit of open files."""
     return {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
+
+
+def clear(place: Place) -> None:
+    """Removes what only a living job needs, wherever it is."""
+    with suppress(OSError, ValueError, KeyError):  # it was never prepared
+        variables = json.loads((place.folder / "spec.json").read_bytes())["environment"]
+        _share_arguments(variables, None)
+    place.clear()
 
 
 def start_shim(place: Place, notify: int, command: Sequence[str] = SHIM) -> int:
@@ -115,9 +143,30 @@ def start_shim(place: Place, notify: int, command: Sequence[str] = SHIM) -> int:
     return os.posix_spawn(command[0], arguments, variables, file_actions=actions, setsid=True)
 
 
-def _as_argument(entrypoint: str) -> str:
-    """The entrypoint as Python takes it for a file, even if it looks like an option."""
-    return f"./{entrypoint}" if entrypoint.startswith("-") else entrypoint
+def _data_folder_of(job: Job, settings: Settings) -> Path:
+    return data_folder(settings, job.account_id, job.provider, job.title)
+
+
+def _share_arguments(variables: Mapping[str, str], place: Place | None) -> None:
+    """Has the arguments, or no more, where qiskit-serverless 0.26 to 0.31 looks for them.
+
+    The folder is the account's, whose jobs may have put anything there; no link is followed.
+    """
+    data = Path(variables["DATA_PATH"])
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = f"{variables['ENV_JOB_ID_GATEWAY']}.json"
+    with suppress(FileExistsError):
+        (data / "arguments").mkdir(mode=0o700)
+    with suppress(OSError):
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        folder = os.open(data / "arguments", flags)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+            if place is not None:
+                os.link(place.arguments, name, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
 
 
 def _write(path: Path, text: str) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 from shoal.serverless.errors import ServerlessError
 from shoal.serverless.models import Ending, Job, JobStatus
 from shoal.serverless.runner import outcomes
-from shoal.serverless.runner.launching import SHIM, prepare, start_shim
+from shoal.serverless.runner.launcher import Launcher
+from shoal.serverless.runner.launching import SHIM, clear
 from shoal.serverless.runner.leftovers import end_leftovers
 from shoal.serverless.runner.places import Exit, Place, Stage
 from shoal.serverless.runner.presence import Presence
@@ -41,7 +42,7 @@ class Watch:
     Attributes:
         handle: Of the shim's process, readable when it ends; None where there is none.
         begun: A pipe that tells that the program runs; None where there is none.
-        shim: The process id of a shim that we started and that has not ended yet.
+        shim: The process id of a shim that is our child and has not ended yet.
         busy: Whether a thread is at work on it.
         stop_asked: When the shim was first asked to stop, by the monotonic clock.
     """
@@ -82,8 +83,7 @@ class Runner:
         """
         self._store = store
         self._settings = settings
-        self._gateway = gateway
-        self._shim = tuple(shim)
+        self._launcher = Launcher(store, settings, gateway, shim)
         self._step = step
         self._folder = settings.data / "jobs"
         self._presence = Presence(settings.data / "runners")
@@ -107,6 +107,7 @@ class Runner:
     def start(self) -> None:
         """Adopts what is running, and begins to claim."""
         self._presence.clear()
+        self._launcher.tend()
         self._unfollow = self._store.follow(self._hear)
         self._thread = threading.Thread(target=self._run, name="shoal-runner", daemon=True)
         self._thread.start()
@@ -126,6 +127,7 @@ class Runner:
         for watch in self._watches.values():
             self._close(watch)
         self._reap()
+        self._launcher.close()
         self._selector.close()
         os.close(self._wakes)
         os.close(self._waker)
@@ -181,6 +183,7 @@ class Runner:
     def _look_at_all(self) -> None:
         """Adopts attempts that are not watched yet, and looks at those that are."""
         self._reap()
+        self._launcher.tend()
         claimed = {job.id: job for job in self._store.read(attempts.claimed)}
         for job in claimed.values():
             if job.id not in self._watches:
@@ -232,7 +235,7 @@ class Runner:
 
     def _never_starts(self, watch: Watch, job: Job) -> bool:
         """Whether nobody is about to start an attempt that has not started."""
-        if watch.shim is not None:
+        if watch.shim is not None or watch.handle is not None:
             return False
         if job.claimed_by == self.name or not self._presence.is_alive(job.claimed_by):
             return True  # our own launch is over, or its claim was never answered
@@ -302,8 +305,9 @@ class Runner:
         if watch.shim is not None and watch.handle is None:
             with suppress(OSError, AttributeError):
                 self._follow_shim(watch, os.pidfd_open(watch.shim))
-        if watch.begun is not None and watch.begun not in self._selector.get_map():
-            self._selector.register(watch.begun, selectors.EVENT_READ, watch)
+        for descriptor in (watch.handle, watch.begun):
+            if descriptor is not None and descriptor not in self._selector.get_map():
+                self._selector.register(descriptor, selectors.EVENT_READ, watch)
 
     def _reap(self) -> None:
         self._orphans = {pid for pid in self._orphans if not _is_reaped(pid)}
@@ -337,20 +341,12 @@ class Runner:
     def _launch(self, watch: Watch, claim: Claim) -> None:
         self._step("claimed")
         try:
-            prepare(claim, watch.place, self._store, self._settings, self._gateway)
+            self._launcher.prepare(claim, watch.place)
         except (ServerlessError, OSError, ValueError) as error:
             self._end(watch, outcomes.not_set_up(error))
             return
         self._step("prepared")
-        begun, tell = os.pipe()
-        try:
-            watch.shim = start_shim(watch.place, tell, self._shim)
-        except BaseException:
-            os.close(begun)
-            raise
-        finally:
-            os.close(tell)
-        watch.begun = begun
+        watch.shim, watch.handle, watch.begun = self._launcher.start(claim, watch.place)
         self._step("spawned")
 
     def _finish(self, watch: Watch, ended: Exit) -> None:
@@ -378,12 +374,12 @@ class Runner:
             self._end(watch, outcomes.never_started(job.fence))
             return
         self._store.write(attempts.put_back, watch.job_id, watch.fence)
-        watch.place.clear()
+        clear(watch.place)
 
     def _end(self, watch: Watch, ending: Ending) -> None:
         self._store.write(attempts.finish, watch.job_id, watch.fence, ending)
         self._step("recorded")
-        watch.place.clear()
+        clear(watch.place)
 
 
 def _is_reaped(pid: int) -> bool:

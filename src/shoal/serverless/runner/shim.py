@@ -33,18 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-EXIT_BYTES = 4096
-LOG_PIECES = 8
-_CHUNK = 65536
+EXIT_BYTES, LOG_PIECES, _CHUNK = 4096, 8, 65536
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
     """Supervises the attempt whose folder is the last argument; tells descriptor 3 of the start."""
-    for name in os.listdir("/dev/fd"):  # those that the gateway itself was started with
-        if int(name) > 3:
-            with contextlib.suppress(OSError):
-                os.close(int(name))
+    close_above(3)  # those that the gateway itself was started with
     os.set_inheritable(3, False)
     supervise(sys.argv[-1], notify=3)
 
@@ -52,8 +47,9 @@ def main() -> None:
 def supervise(
     folder: str,
     *,
-    notify: int | None = None,
+    notify: int = -1,
     step: Callable[[str], None] = lambda name: None,  # noqa: ARG005
+    kind: Callable[[dict[str, Any], int], Attempt] | None = None,
 ) -> NoReturn:
     """Runs one attempt from start to end, and ends this process.
 
@@ -61,6 +57,7 @@ def supervise(
         folder: The attempt's.
         notify: A descriptor that gets one byte when the program has started.
         step: Called with the name of each step once it is done; for tests that end us there.
+        kind: Makes the attempt; an `Attempt` by default.
     """
     wakes = _hear_signals()
     _prctl(_SET_CHILD_SUBREAPER, 1)
@@ -74,7 +71,7 @@ def supervise(
     step("started")
     with open("spec.json", encoding="utf-8") as source:
         spec = json.load(source)
-    attempt = Attempt(spec, wakes)
+    attempt = (kind or Attempt)(spec, wakes)
     if os.path.exists("stop"):
         attempt.stopped = True
     else:
@@ -117,7 +114,7 @@ class Attempt:
         shim = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
-            _become(self.spec, shim, theirs, failing, lock)
+            self._become(shim, theirs, failing, lock)
         os.close(theirs)
         os.close(failing)
         with open(failed, "rb") as reader:
@@ -184,6 +181,33 @@ class Attempt:
             "peak_memory_bytes": used.ru_maxrss * 1024,
             "log_bytes": self._log.size,
         }
+
+    def _become(self, shim: int, output: int, failing: int, lock: int) -> NoReturn:
+        """Turns this new process into the program; never returns."""
+        try:
+            self._settle(shim, output, lock)
+            os.execve(self.spec["arguments"][0], self.spec["arguments"], self.spec["environment"])  # noqa: S606
+        except BaseException as error:  # noqa: BLE001 - nothing may return into the shim
+            os.write(failing, f"{type(error).__name__}: {error}".encode(errors="replace"))
+        os._exit(127)
+
+    def _settle(self, shim: int, output: int, lock: int) -> None:
+        """Gives this new process all that the program's is to have, but the program."""
+        os.close(lock)
+        os.setsid()
+        _prctl(_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != shim:
+            os._exit(127)  # it died before we could ask to die with it
+        signal.set_wakeup_fd(-1)
+        for number in USUAL_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for name, most in self.spec["limits"].items():
+            resource.setrlimit(getattr(resource, name), (most, most))
+        os.umask(0o077)
+        os.chdir(self.spec["directory"])
 
     def _collect(self) -> bool:
         """Collects what has ended; False if no child is left, and as none escapes us, nothing."""
@@ -309,43 +333,17 @@ def _publish(reserve: int, report: dict[str, Any]) -> None:
     _sync_folder()
 
 
-def _become(spec: dict[str, Any], shim: int, output: int, failing: int, lock: int) -> NoReturn:
-    """Turns this new process into the program; never returns."""
-    try:
-        os.close(lock)
-        os.setsid()
-        _prctl(_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != shim:
-            os._exit(127)  # it died before we could ask to die with it
-        for number in USUAL_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        for name, most in spec["limits"].items():
-            resource.setrlimit(getattr(resource, name), (most, most))
-        os.umask(0o077)
-        os.chdir(spec["directory"])
-        os.execve(spec["arguments"][0], spec["arguments"], spec["environment"])  # noqa: S606
-    except BaseException as error:  # noqa: BLE001 - nothing may return into the shim
-        os.write(failing, f"{type(error).__name__}: {error}".encode(errors="replace"))
-    os._exit(127)
-
-
 def descendants(root: int) -> list[tuple[int, int]]:
     """The processes that descend from `root`, with when they started, from the process table."""
     children: dict[int, list[tuple[int, int]]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            found = parent_of(int(name))
-            if found is not None:
-                children.setdefault(found[0], []).append((int(name), found[1]))
-    parents, seen = [root], []
-    while parents:
-        mine = children.get(parents.pop(), [])
-        seen += mine
-        parents += [pid for pid, _ in mine]
-    return seen
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        found = parent_of(int(name))
+        if found is not None:
+            children.setdefault(found[0], []).append((int(name), found[1]))
+    processes = [root]
+    for parent in processes:  # it grows meanwhile
+        processes += [pid for pid, _ in children.get(parent, ())]
+    return [child for parent in processes for child in children.get(parent, ())]
 
 
 def parent_of(pid: int) -> tuple[int, int] | None:
@@ -361,32 +359,34 @@ def parent_of(pid: int) -> tuple[int, int] | None:
 def kill(known: tuple[int, int]) -> None:
     """Kills a process, unless its id has been given to another one since."""
     pid, began = known
-    try:
+    with contextlib.suppress(OSError):  # it is gone
         handle = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        found = parent_of(pid)
-        if found is not None and found[1] == began:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            found = parent_of(pid)
+            if found is not None and found[1] == began:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
 
 
 def _prctl(option: int, value: int) -> None:
     """Asks the system to treat this process so; systems without it do without."""
     with contextlib.suppress(AttributeError, OSError):
-        if ctypes.CDLL(None, use_errno=True).prctl(option, int(value), 0, 0, 0):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
 
 
-def _tell(notify: int | None) -> None:
-    if notify is not None:
-        with contextlib.suppress(OSError):  # the gateway may be gone
-            os.write(notify, b"1")
+def _tell(notify: int) -> None:
+    with contextlib.suppress(OSError):  # the gateway may be gone, or there never was one
+        os.write(notify, b"1")
         os.close(notify)
+
+
+def close_above(most: int) -> None:
+    """Closes all descriptors above one."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > most:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
 
 
 def _sync_folder() -> None:

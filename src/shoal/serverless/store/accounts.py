@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from shoal.serverless.errors import Conflict, NotFound
 from shoal.serverless.identifiers import new_id
@@ -149,6 +149,12 @@ def revoke(transaction: Transaction, name: str, token_id: str) -> None:
         raise NotFound(f"{name} has no token {token_id}")
     valid = update(token).where(*mine, token.c.revoked_us.is_(None))
     transaction.change(valid.values(revoked_us=transaction.now_us))
+
+
+def drop_expired(transaction: Transaction) -> int:
+    """Forgets the tokens of people that are no longer valid by their age; returns how many."""
+    expired = (token.c.job_id.is_(None), token.c.expires_us <= transaction.now_us)
+    return transaction.change(delete(token).where(*expired))
 
 
 def authenticate(transaction: Transaction, text: str) -> Principal | None:

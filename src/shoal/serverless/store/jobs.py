@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from shoal.serverless.models import (
     Page,
     Payload,
     Principal,
+    Program,
     Quotas,
     SubStatus,
     microseconds,
@@ -33,10 +34,16 @@ from shoal.serverless.store.texts import checked
 # In the words of the partial indexes, which are used only where a statement repeats them.
 QUEUED = job.c.status == literal(str(JobStatus.QUEUED), literal_execute=True)
 CLAIMED = job.c.status.in_([literal(name, literal_execute=True) for name in ("PENDING", "RUNNING")])
+MOST_REPORTS = 1000  # of one kind and one job
 # Asked all the time, and so put together once.
 _MINE = select(job).where(
     job.c.id == bindparam("job_id"), job.c.account_id == bindparam("account_id")
 )
+_BY_ID = select(job).where(job.c.id == bindparam("job_id"))
+_BY_KEY = select(job).where(
+    job.c.account_id == bindparam("account_id"), job.c.idempotency_key == bindparam("key")
+)
+_INSERT, _INSERT_PAYLOAD = insert(job), insert(payload)
 
 
 class Submitted(NamedTuple):
@@ -47,9 +54,19 @@ class Submitted(NamedTuple):
 
 
 def submit(
-    transaction: Transaction, principal: Principal, new: NewJob, quotas: Quotas | None = None
+    transaction: Transaction,
+    principal: Principal,
+    new: NewJob,
+    quotas: Quotas | None = None,
+    *,
+    admit: Callable[[Program], None] = lambda program: None,  # noqa: ARG005
 ) -> Submitted:
     """Queues a job. Repeating the call, or its idempotency key, gives the job that is there.
+
+    Args:
+        new: What is to run.
+        quotas: What the account may have.
+        admit: Called with the program; what it raises refuses the job.
 
     Raises:
         NotFound: If there is no such program.
@@ -63,6 +80,7 @@ def submit(
     if new.max_attempts < 1:
         raise ValueError(f"max_attempts={new.max_attempts}: expected 1 or more")
     program = programs.newest(transaction, principal, new.title, provider=new.provider)
+    admit(program)
     _check_quotas(transaction, principal, quotas or Quotas())
     row = {
         "id": new.id,
@@ -82,7 +100,7 @@ def submit(
         "changed_us": transaction.now_us,
         "config": json.dumps(dict(new.config)),
     }
-    transaction.change(insert(job).values(row))
+    transaction.change(_INSERT, row)
     insert_payload(transaction, new.id, "arguments", new.arguments)
     transaction.job_changed(new.id)
     return Submitted(get(transaction, principal, new.id), is_new=True)
@@ -93,7 +111,7 @@ def get(transaction: Transaction, principal: Principal, job_id: str) -> Job:
     hidden = principal.job_id not in (None, job_id)
     row = transaction.first(_MINE, job_id=job_id, account_id=principal.account_id)
     if row is None or hidden:
-        raise NotFound(f"there is no job {job_id}")
+        raise NotFound(f"Job [{job_id}] not found")
     return job_of(row)
 
 
@@ -106,9 +124,14 @@ def page(
     statuses: Collection[JobStatus] = (),
     title: str | None = None,
     provider: str | None = None,
+    is_provided: bool | None = None,
     created_after: datetime | None = None,
 ) -> Page[Job]:
-    """Some of the account's jobs, newest first."""
+    """Some of the account's jobs, newest first.
+
+    Args:
+        is_provided: Only jobs of programs that belong to a provider, or only those of others.
+    """
     which = [job.c.account_id == principal.account_id]
     if principal.job_id is not None:
         which.append(job.c.id == principal.job_id)
@@ -118,6 +141,8 @@ def page(
         which.append(job.c.title == title)
     if provider is not None:
         which.append(job.c.provider == provider)
+    if is_provided is not None:
+        which.append(job.c.provider != "" if is_provided else job.c.provider == "")
     if created_after is not None:
         which.append(job.c.created_us > microseconds(created_after))
     total = transaction.value(select(func.count()).select_from(job).where(*which))
@@ -178,12 +203,14 @@ def report_error(
     transaction: Transaction, principal: Principal, job_id: str, data: Mapping[str, Any]
 ) -> Event:
     """Records an error that a job reports; raises NotActive once it has ended."""
-    _active(transaction, principal, job_id)
-    row = _event(transaction, principal, job_id, EventKind.ERROR, data)
-    transaction.change(insert(event).values(**row))
-    transaction.job_changed(job_id)
-    newest = events(transaction, principal, job_id, kind=EventKind.ERROR)
-    return newest[-1]
+    return _report(transaction, principal, job_id, EventKind.ERROR, data)
+
+
+def report_runtime_job(
+    transaction: Transaction, principal: Principal, job_id: str, data: Mapping[str, Any]
+) -> Event:
+    """Records a job elsewhere that a job has begun; raises NotActive once it has ended."""
+    return _report(transaction, principal, job_id, EventKind.RUNTIME_JOB, data)
 
 
 def events(
@@ -241,21 +268,18 @@ def insert_payload(transaction: Transaction, job_id: str, kind: str, kept: Paylo
         "sha256": kept.sha256,
         "size_bytes": kept.size_bytes,
     }
-    transaction.change(insert(payload).values(row))
+    transaction.change(_INSERT_PAYLOAD, row)
 
 
 def _submitted_before(transaction: Transaction, principal: Principal, new: NewJob) -> Job | None:
     if new.idempotency_key is not None:
-        named = select(job).where(
-            job.c.account_id == principal.account_id,
-            job.c.idempotency_key == new.idempotency_key,
-        )
-        row = transaction.first(named)
+        key = new.idempotency_key
+        row = transaction.first(_BY_KEY, account_id=principal.account_id, key=key)
         if row is not None:
             if row.request_sha256 != new.request_sha256:
                 raise KeyReused("this idempotency key was used for another request")
             return job_of(row)
-    row = transaction.first(select(job).where(job.c.id == new.id))
+    row = transaction.first(_BY_ID, job_id=new.id)
     if row is not None and row.account_id != principal.account_id:
         raise Conflict("this id cannot be used")
     return None if row is None else job_of(row)
@@ -284,6 +308,24 @@ def _active(transaction: Transaction, principal: Principal, job_id: str) -> Job:
     if found.status.is_terminal:
         raise NotActive(f"job {job_id} has ended: its status is {found.status}")
     return found
+
+
+def _report(
+    transaction: Transaction,
+    principal: Principal,
+    job_id: str,
+    kind: EventKind,
+    data: Mapping[str, Any],
+) -> Event:
+    _active(transaction, principal, job_id)
+    mine = (event.c.job_id == job_id, event.c.kind == kind)
+    if transaction.value(select(func.count()).select_from(event).where(*mine)) >= MOST_REPORTS:
+        raise _exceeded("The job has reported enough of this kind.", MOST_REPORTS)
+    row = _event(transaction, principal, job_id, kind, data)
+    transaction.change(insert(event).values(**row))
+    transaction.job_changed(job_id)
+    newest = select(event).where(*mine).order_by(event.c.number.desc())
+    return _event_of(transaction.all(newest.limit(1))[0])
 
 
 def _payload(transaction: Transaction, job_id: str, kind: str) -> Payload | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 
 from shoal.serverless.errors import NotFound
 from shoal.serverless.identifiers import new_id
@@ -65,10 +65,12 @@ def newest(
     transaction: Transaction, principal: Principal, title: str, *, provider: str = ""
 ) -> Program:
     """The newest version of a program; raises NotFound."""
-    row = transaction.first(_newest().where(*_named(principal, title, provider)))
+    row = transaction.first(
+        _NEWEST, account_id=principal.account_id, named_title=title, named_provider=provider
+    )
     if row is None:
         shown = f"{provider}/{title}" if provider else title
-        raise NotFound(f"there is no program {shown!r}")
+        raise NotFound(f"Qiskit Function {shown} doesn't exist.")
     return _program(row)
 
 
@@ -87,11 +89,18 @@ def page(
     limit: int = 10,
     offset: int = 0,
     provider: str | None = None,
+    is_provided: bool | None = None,
 ) -> Page[Program]:
-    """Some of the account's programs in their newest versions, by title."""
+    """Some of the account's programs in their newest versions, by title.
+
+    Args:
+        is_provided: Only programs that belong to a provider, or only others.
+    """
     which = [program.c.account_id == principal.account_id]
     if provider is not None:
         which.append(program.c.provider == provider)
+    if is_provided is not None:
+        which.append(program.c.provider != "" if is_provided else program.c.provider == "")
     total = transaction.value(select(func.count()).select_from(program).where(*which))
     ordered = _newest().where(*which).order_by(program.c.title, program.c.provider)
     rows = transaction.all(ordered.limit(limit).offset(offset))
@@ -225,3 +234,11 @@ def _file(row: Row[Any]) -> StoredFile:
         function=row.function,
         provider=row.provider,
     )
+
+
+# Asked with every submission, and so put together once.
+_NEWEST = _newest().where(
+    program.c.account_id == bindparam("account_id"),
+    program.c.title == bindparam("named_title"),
+    program.c.provider == bindparam("named_provider"),
+)

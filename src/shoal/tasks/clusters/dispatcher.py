@@ -46,7 +46,9 @@ class ClusterDispatcher:
         self._shipment = Shipment(cluster, function, calling, lasting=inputs.lasting, out=out)
         inputs.freeze()
         self._running: dict[Running, Parcel] = {}
-        self._done: SimpleQueue[Running | tuple[Batch, Raised | ExecutorBroken]] = SimpleQueue()
+        self._done: SimpleQueue[Running | tuple[Batch, Raised | ExecutorBroken] | None] = (
+            SimpleQueue()
+        )
 
     def _fit(self) -> None:
         """Fits workers and window to the cluster: two batches a worker, one once one has died.
@@ -74,8 +76,8 @@ class ClusterDispatcher:
         self._running[running] = parcel
         running.future.add_done_callback(lambda _: self._done.put(running))
 
-    def receive(self) -> Answer:
-        """The next answer; an error when the cluster is gone."""
+    def receive(self) -> Answer | None:
+        """The next answer; an error when the cluster is gone; None after `wake`."""
         while True:
             try:
                 done = self._done.get(timeout=LOOK_SECONDS)
@@ -84,6 +86,8 @@ class ClusterDispatcher:
                 if lost is None:
                     continue
                 return lost
+            if done is None:
+                return None
             if isinstance(done, Running):
                 answer = self._shipment.answer(self._running.pop(done), done)
                 self._deaths = self._deaths or answer.death is not None
@@ -103,6 +107,10 @@ class ClusterDispatcher:
             return Answer(parcel.batch, error=error)
         self._fit()
         return None
+
+    def wake(self) -> None:
+        """Has `receive` give None."""
+        self._done.put(None)
 
     def withdraw(self, *, at_once: bool) -> None:
         """Drops what is on its way; see the cluster for what becomes of what runs."""

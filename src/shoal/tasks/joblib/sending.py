@@ -105,7 +105,7 @@ class Sending:
         try:
             while self._expected.get():
                 answer = self._dispatcher.receive()
-                if answer.batch is _LAST or self._over:
+                if answer is None or answer.batch is _LAST or self._over:
                     return
                 self._take(answer)
         except Exception as error:  # joblib would wait for ever for what is never answered

@@ -113,7 +113,7 @@ class ProcessDispatcher:
         )
         inputs.freeze()
         self._out_here = None if self._packer.call.out is not None else out
-        self._answers: SimpleQueue[tuple[Batch, int, Delivery]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Batch, int, Delivery] | None] = SimpleQueue()
 
     def send(self, batch: Batch) -> None:
         """Packs and submits the batch; what cannot be packed is answered as unreadable."""
@@ -126,18 +126,26 @@ class ProcessDispatcher:
         size = parcel.packed.message_bytes
         self._supervisor.submit(parcel, attended=True)
 
-    def receive(self) -> Answer:
-        """The next answer, unpacked in the caller's thread."""
+    def receive(self) -> Answer | None:
+        """The next answer, unpacked in the caller's thread; None after `wake`."""
         answers = self._answers
         if answers.empty():
             self._supervisor.seat.attend(lambda: not answers.empty())
-        batch, size, got = self._answers.get()
+        next_one = self._answers.get()
+        if next_one is None:
+            return None
+        batch, size, got = next_one
         if size == 0 and isinstance(got, Exception):
             return Answer(batch, unreadable=capture(got, crossing=False, kind="input"))
         answer = read_delivery(batch, size, got)
         if answer.unreadable is not None and answer.unreadable.kind == "function":
             self._supervisor.forget_function(self._packer.call)
         return write_here(answer, self._calling, self._out_here)
+
+    def wake(self) -> None:
+        """Has `receive` give None, also where its thread serves the workers meanwhile."""
+        self._answers.put(None)
+        self._supervisor.wake()
 
     def withdraw(self, *, at_once: bool) -> None:
         """Drops the call; workers still running it after a second are replaced."""

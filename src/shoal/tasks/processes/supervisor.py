@@ -116,7 +116,7 @@ class Supervisor:
             at_once: Kill the workers that run it now, instead of after a second of grace.
         """
         self._to_do.append(lambda: self._withdraw(call, 0.0 if at_once else GRACE_SECONDS))
-        self._wake()
+        self.wake()
 
     def finish(self, call: Call) -> None:
         """Frees what workers hold for a call that has ended by itself."""
@@ -125,7 +125,7 @@ class Supervisor:
             self._to_do.append(lambda: self._forget(call))
         if shares:
             self.seat.start()
-            self._wake()
+            self.wake()
 
     def stop(
         self, *, cancel_pending: bool = False, kill: bool = False, quiet: bool = False
@@ -148,13 +148,13 @@ class Supervisor:
                 self._telling.clear()
             if not self.seat.has_thread and not self._ended:
                 self._end()
-        self._wake()
+        self.wake()
 
     def join(self) -> None:
         """Waits until all workers have ended."""
         self.seat.join()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Makes whoever serves look again, and somebody serve."""
         self._lookout.ring()
         self.seat.call()

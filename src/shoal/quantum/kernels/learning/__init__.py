@@ -1,0 +1,1 @@
+"""Kernel matrices in machine learning: estimators, training, repair, pictures."""

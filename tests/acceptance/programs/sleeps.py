@@ -1,0 +1,6 @@
+"""Waits for its end."""
+
+import time
+
+print("asleep", flush=True)
+time.sleep(3600)
