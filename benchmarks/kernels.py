@@ -13,11 +13,12 @@ FEW_SAMPLES = 12
 SAMPLES_BY_STATES = 1000
 
 
-def shoal(_workers, _chunk, *, library):
+def shoal(_workers, _chunk, *, library, method="auto"):
     from shoal.quantum import kernel_matrix
 
     def run(f, x):
-        return kernel_matrix(x, feature_map=f.feature_map(library), dtype=f.dtype)
+        feature_map = f.feature_map(library)
+        return kernel_matrix(x, feature_map=feature_map, method=method, dtype=f.dtype)
 
     return Peer(map=run)
 
@@ -102,6 +103,10 @@ def lightning_states(workers, _chunk):
 KERNELS = {
     "shoal, Qiskit circuit": ("shoal.quantum", partial(shoal, library="qiskit")),
     "shoal, PennyLane function": ("shoal.quantum", partial(shoal, library="pennylane")),
+    "shoal, state vectors": (
+        "shoal.quantum",
+        partial(shoal, library="qiskit", method="statevectors"),
+    ),
     "floor": ("scipy.linalg.blas", floor),
     "FidelityStatevectorKernel": ("qiskit_machine_learning.kernels", fidelity_statevector_kernel),
     "qml.kernels, lightning": (

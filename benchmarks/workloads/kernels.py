@@ -127,6 +127,6 @@ WORKLOADS = {
     "kernels": matrices(12, 1000),
     "kernels-8": matrices(8, 1000),
     "kernels-10": matrices(10, 1000),
-    "kernels-16": matrices(16, 1000, peers=EVERYBODY[:3], rounds=5),
+    "kernels-16": matrices(16, 1000, peers=(*EVERYBODY[:3], "shoal, state vectors"), rounds=5),
     "kernels-large": matrices(12, 10_000, peers=(OURS, "floor"), dtype="complex64", rounds=3),
 }

@@ -91,6 +91,7 @@ class Settings:
         "qiskit.primitives",
         "qiskit.qpy",
         "shoal.serverless.runtime",
+        "urllib.request",
     )
     demo_user: bool = False
     insecure: bool = False

@@ -6,27 +6,17 @@ Arguments: the folder with the programs. The gateway is in the environment.
 import json
 import os
 import sys
-import time
 import warnings
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit_serverless import QiskitFunction, ServerlessClient
+from waiting import until
 
 warnings.simplefilter("ignore")
 programs = sys.argv[1]
 saw = {}
-
-
-def until(condition, what):
-    """Waits for what the gateway is to say, and returns it."""
-    for _ in range(600):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise SystemExit(f"{what}: not in time")
 
 
 def error_of(call, *arguments, **options):

@@ -6,26 +6,16 @@ Arguments: the folder with the programs. The gateway is in the environment.
 import json
 import os
 import sys
-import time
 import warnings
 
 import numpy as np
 from qiskit import QuantumCircuit
 from quantum_serverless import QiskitPattern, ServerlessProvider
+from waiting import until
 
 warnings.simplefilter("ignore")
 programs = sys.argv[1]
 saw = {}
-
-
-def until(condition, what):
-    """Waits for what the gateway is to say, and returns it."""
-    for _ in range(600):
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise SystemExit(f"{what}: not in time")
 
 
 serverless = ServerlessProvider(token=os.environ["GATEWAY_TOKEN"], host=os.environ["GATEWAY_HOST"])

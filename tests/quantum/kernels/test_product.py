@@ -66,3 +66,19 @@ def test_the_threads_of_blas_are_as_before_when_the_tiles_are_done():
         with one_thread():
             assert set(threads()) == {1}
         assert threads() == before
+
+
+def test_overlapping_calls_set_the_threads_back_when_the_last_one_is_done():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = one_thread(), one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == {1}
+        second.__exit__(None, None, None)
+        assert threads() == {2}

@@ -60,6 +60,13 @@ def test_a_failed_job_raises_with_its_programs_traceback(upload):
     assert job.status() == "ERROR"
 
 
+def test_an_error_cannot_steer_the_terminal_that_shows_it(upload):
+    job = upload("raise ValueError('\\x1b]0;owned\\x07')").run()
+    with pytest.raises(JobFailed, match=r"ValueError: \\x1b\]0;owned\\x07$") as caught:
+        job.result(timeout_seconds=60)
+    assert caught.value.logs.endswith("ValueError: \x1b]0;owned\x07\n")
+
+
 def test_what_a_program_told_of_its_failure_is_in_the_error(upload):
     source = (
         "from shoal.serverless import send_error\n"

@@ -64,6 +64,7 @@ def where():
 def test_results_come_in_the_order_of_the_references(executor):
     assert get([double(x) for x in range(20)]) == [2 * x for x in range(20)]
     assert get(double(21)) == 42
+    assert get(double(x) for x in range(3)) == [0, 2, 4]
     assert get(()) == get([]) == []
 
 

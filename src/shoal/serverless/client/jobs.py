@@ -196,7 +196,7 @@ class Job:
         told += [ended.message] if ended.message else []
         told += [_told_by(event, ended.reason) for event in self.events("ERROR")]
         told += [] if was_stopped else [last_words(logs)]
-        message = "\n\n".join(part for part in told if part)
+        message = inert("\n\n".join(part for part in told if part), layout=True)
         error = JobStopped(message) if was_stopped else JobFailed(message)
         error.job_id, error.reason, error.logs = self.job_id, ended.reason, logs
         return error

@@ -20,6 +20,7 @@ from shoal.serverless.errors import (
 )
 
 SILENCE_SECONDS = 30.0  # a gateway says something every 10 s
+_BREATH_SECONDS = 0.02  # between streams, should one be closed again and again
 _TERMINAL = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 # The words of the published clients, which programs compare with.
 _SHOWN: Mapping[str, str] = MappingProxyType(
@@ -134,6 +135,7 @@ def updates(
             check(deadline, job_id, error)
             time.sleep(next(tries))
         check(deadline, job_id)
+        time.sleep(_BREATH_SECONDS)
 
 
 def check(deadline: float | None, job_id: str, cause: BaseException | None = None) -> None:

@@ -51,9 +51,9 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     """The results of tasks; waits for them.
 
     Args:
-        object_refs: A reference, or a list or tuple of them. What is no reference is its own
-            result: a task is given the results of references that were its arguments, and may ask
-            for them again.
+        object_refs: A reference, or a list, tuple or iterator of them. What is no reference is its
+            own result: a task is given the results of references that were its arguments, and may
+            ask for them again.
         timeout: Seconds to wait in all; None: as long as it takes.
 
     Returns:
@@ -65,7 +65,7 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
             its traceback as cause; of several the first in the order of the references.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    if isinstance(object_refs, (list, tuple)):
+    if isinstance(object_refs, (list, tuple, Iterator)):
         return [_result(each, end) for each in object_refs]
     return _result(object_refs, end)
 

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -111,3 +113,12 @@ def test_an_error_of_the_users_function_is_the_users():
 
     with pytest.raises(IndexError):
         trace(broken, 2)
+
+
+def test_threads_do_not_get_into_each_others_circuits():
+    traced = trace(through_math, 4, ROWS)
+    rows = np.random.default_rng(1).uniform(0.1, 1.2, (30, 4))
+    alone = traced.states(rows)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(traced.states, [rows] * 4):
+            np.testing.assert_array_equal(found, alone)

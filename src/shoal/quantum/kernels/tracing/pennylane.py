@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,8 @@ NAMES = {
     "U3": "u",
 }
 AMPLITUDES_AT_ONCE = 1 << 22
+# PennyLane's recording of operations is the whole process's: another thread's would get in.
+_recording = threading.RLock()
 
 
 def tape_of(function: Any, x: Any) -> Any:
@@ -56,7 +59,8 @@ def tape_of(function: Any, x: Any) -> Any:
         ValueError: If it queues nothing.
     """
     inner = getattr(function, "func", None) if isinstance(function, qml.QNode) else function
-    tape = qml.tape.make_qscript(inner)(x)
+    with _recording:
+        tape = qml.tape.make_qscript(inner)(x)
     if not tape.operations:
         raise ValueError("feature_map: the function applies no gates to the features it is given")
     return tape
@@ -165,7 +169,8 @@ class StatesOfTapes:
         size = max(AMPLITUDES_AT_ONCE >> self.n_qubits, 1) if self.broadcast else 1
         for start in range(0, len(rows), size):
             block = rows[start : start + size]
-            states[start : start + size] = self._states(block if self.broadcast else block[0])
+            with _recording:
+                states[start : start + size] = self._states(block if self.broadcast else block[0])
         return states
 
     def _states(self, x: np.ndarray) -> np.ndarray:
