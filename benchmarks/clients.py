@@ -5,6 +5,7 @@ how much more is measured with servers that always say the same.
 """
 
 import asyncio
+import json
 import re
 import socket
 from multiprocessing import get_context
@@ -16,6 +17,23 @@ HEAD_END = b"\r\n\r\n"
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 SAID = b'{"id":"00000000-0000-7000-8000-000000000000","status":"QUEUED","title":"waits"}'
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+
+
+def request(method, path, body=None, **headers):
+    """Return a request as bytes, with the headers that HTTP clients send."""
+    text = b"" if body is None else json.dumps(body).encode()
+    headers = {
+        "host": "127.0.0.1",
+        "accept": "*/*",
+        "accept-encoding": "gzip, deflate",
+        "connection": "keep-alive",
+        "user-agent": "benchmark",
+        "content-type": "application/json",
+        "content-length": len(text),
+        **headers,
+    }
+    lines = [f"{name.replace('_', '-')}: {said}" for name, said in headers.items()]
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *lines]).encode() + HEAD_END + text
 
 
 class Load:
@@ -35,6 +53,7 @@ class Load:
         self.seconds = 0.0
 
     def measurements(self):
+        """Return these as a record."""
         hundredths = quantiles(self.latencies, n=100)
         return {
             "tasks_per_second": len(self.bodies) / self.seconds,
@@ -74,9 +93,11 @@ class Client(asyncio.Protocol):
         self.ended = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport):
+        """Keep the way to write."""
         self.transport = transport
 
     def send(self):
+        """Ask the next of the requests, or end."""
         request = next(self.requests, None)
         if request is None:
             self.transport.close()
@@ -85,6 +106,7 @@ class Client(asyncio.Protocol):
         self.transport.write(request)
 
     def data_received(self, data):
+        """Ask again once the answer is complete."""
         self.read += data
         message = whole(self.read)
         if message is None:
@@ -96,6 +118,7 @@ class Client(asyncio.Protocol):
         self.send()
 
     def connection_lost(self, _error):
+        """End, also where the server has closed it."""
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -114,10 +137,12 @@ class Same(asyncio.Protocol):
     """A server's side of a connection: always the same answer."""
 
     def connection_made(self, transport):
+        """Keep the way to write."""
         self.transport = transport
         self.read = b""
 
     def data_received(self, data):
+        """Answer each request that is complete."""
         self.read += data
         while (message := whole(self.read)) is not None:
             self.read = message[2]
@@ -155,12 +180,16 @@ class SameServer:
     rss_mb = None
 
     def __init__(self, serve):
-        listener = socket.create_server(("127.0.0.1", 0), backlog=2 * CLIENTS)
+        # Where TCP is not named, asyncio leaves Nagle's algorithm on.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(2 * CLIENTS)
         self.port = listener.getsockname()[1]
         self.process = get_context("fork").Process(target=serve, args=(listener,), daemon=True)
         self.process.start()
         listener.close()
 
     def close(self):
+        """End it."""
         self.process.kill()
         self.process.join()

@@ -5,6 +5,7 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import gettempdir
 
 import psutil
 from measure import ONE_THREAD
@@ -31,6 +32,9 @@ LIBRARIES = (
     "scipy",
     "numba",
     "cloudpickle",
+    "uvicorn",
+    "starlette",
+    "sqlalchemy",
 )
 
 
@@ -40,6 +44,7 @@ def environment():
         "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "temporary files on": file_system(Path(gettempdir())),
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         **{library: installed(library) for library in LIBRARIES},
@@ -64,6 +69,16 @@ def processor():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def file_system(folder):
+    """Return the kind of file system that a folder is on."""
+    found = [each for each in psutil.disk_partitions(all=True) if is_in(folder, each.mountpoint)]
+    return max(found, key=lambda each: len(each.mountpoint)).fstype
+
+
+def is_in(folder, mountpoint):
+    return folder.resolve().is_relative_to(mountpoint)
 
 
 def installed(library):

@@ -12,11 +12,13 @@ import sys
 from functools import cached_property, partial
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import mkdtemp
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import psutil
-from clients import SameServer, serve_same, serve_same_by_uvicorn
+from clients import SameServer, request, serve_same, serve_same_by_uvicorn
+from environment import file_system
 
 LISTENING = "listening on "
 IN_MEMORY = ("tmpfs", "ramfs", "zram")
@@ -24,7 +26,6 @@ LEAVE_SECONDS = 5
 RAY_POLL_SECONDS = 0.01
 # No quota, and an end to jobs that nobody ends.
 SETTINGS = {"active_jobs_per_account": 0, "queued_jobs": 0, "wall_seconds": 900}
-WIDE = {"Content-Type": "application/json"}
 
 # The first line of a user's code, then what it computes, then its last one.
 TIMED = """\
@@ -67,7 +68,7 @@ class Gateway:
 
     def __init__(self, _workers, _chunk, **settings):
         self.settings = settings
-        self.folder = on_disk(Path(os.environ["BENCHMARK_FOLDER"]))
+        self.folder = Path(mkdtemp(dir=on_disk()))
         self.data = self.folder / "data"
         self.process = None
         self.port = 0
@@ -75,20 +76,21 @@ class Gateway:
 
     def ready(self, **settings):
         """Start it with the programs uploaded, unless that was done; True if it was not."""
+        from shoal.serverless import Program
+
         if self.process is not None:
             return False
         self.settings = {**SETTINGS, **settings, **self.settings}
         self.start()
         programs = self.folder / "programs"
         programs.mkdir()
-        from shoal.serverless import Program
-
         for title, text in PROGRAMS.items():
             (programs / f"{title}.py").write_text(text)
-            self.client.upload(Program(title, f"{title}.py", str(programs)))
+            self.client.upload(Program(title, entrypoint=f"{title}.py", working_dir=programs))
         return True
 
     def start(self):
+        """Start its process, as it was if there was one, and wait until it listens."""
         variables = {f"SHOAL_SERVE_{name.upper()}": str(v) for name, v in self.settings.items()}
         kept = {
             name: value
@@ -121,10 +123,12 @@ class Gateway:
 
     @cached_property
     def token(self):
+        """The administrator's."""
         return (self.data / "admin-token").read_text().strip()
 
     @cached_property
     def client(self):
+        """Our client, connected."""
         from shoal.serverless import ServerlessClient
 
         return ServerlessClient(token=self.token, host=f"http://127.0.0.1:{self.port}")
@@ -139,14 +143,9 @@ class Gateway:
         started = psutil.Process(self.process.pid).children(recursive=True)
         return sum(process.memory_full_info().pss for process in started) / 1e6
 
-    def request(self, method, path, body=None):
-        """Return the bytes of a request, as the clients of `clients.py` send it."""
-        text = b"" if body is None else json.dumps(body).encode()
-        return (
-            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {self.token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n"
-        ).encode() + b"\r\n%s" % text
+    def request(self, method, path, body=None, **headers):
+        """Return the bytes of a request, for `clients.ask`."""
+        return request(method, path, body, authorization=f"Bearer {self.token}", **headers)
 
     def get(self, path):
         """Return the answer to one question on a connection of its own: its status and JSON."""
@@ -180,6 +179,7 @@ class Gateway:
         return {"pipe": str(path), "ledger": str(self.folder / "ledger")}
 
     def close_pipe(self):
+        """End the jobs that wait."""
         if self.pipe_end is not None:
             os.close(self.pipe_end)
             self.pipe_end = None
@@ -189,6 +189,7 @@ class Gateway:
         return (self.folder / "ledger").read_text().split()
 
     def close(self):
+        """End it, then the jobs that wait; those that are queued stay so."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
@@ -206,6 +207,7 @@ class RayJobs:
         self.client = None
 
     def ready(self):
+        """Start it, unless that was done."""
         if self.client is not None:
             return
         import ray
@@ -234,6 +236,7 @@ class RayJobs:
         return {**json.loads(said), "seen_at": seen_at}
 
     def close(self):
+        """End it."""
         if self.client is not None:
             import ray
 
@@ -246,7 +249,7 @@ class Disk:
     rss_mb = None
 
     def __init__(self, _workers, _chunk):
-        self.path = on_disk(Path(os.environ["BENCHMARK_FOLDER"])) / "records"
+        self.path = on_disk() / "records"
 
     def write(self, count):
         """Write so many records of 4 KiB; return the seconds that each took."""
@@ -260,24 +263,20 @@ class Disk:
         return seconds
 
     def close(self):
-        pass
+        """Do nothing; the folder goes with the peer."""
 
 
-def on_disk(folder):
-    """Return the folder; raise OSError if what is in it is only in memory."""
-    where = max(
-        (each for each in psutil.disk_partitions(all=True) if folder.is_relative_to(each.mountpoint)),
-        key=lambda each: len(each.mountpoint),
-    )
-    if where.fstype in IN_MEMORY:
-        raise OSError(f"{folder} is in memory ({where.fstype}): set TMPDIR to a folder on a disk")
+def on_disk():
+    """Return this peer's folder; raise OSError if what is in it is only in memory."""
+    folder = Path(os.environ["BENCHMARK_FOLDER"])
+    kind = file_system(folder)
+    if kind in IN_MEMORY:
+        raise OSError(f"{folder} is in memory ({kind}): set TMPDIR to a folder on a disk")
     return folder
 
 
 SERVICES = {
     "shoal serve": ("shoal", Gateway),
-    "shoal serve, jobs running": ("shoal", Gateway),
-    "shoal serve, 5,000 jobs in turn": ("shoal", Gateway),
     "shoal serve, plain start": ("shoal", partial(Gateway, fast_start=False)),
     "Ray Jobs": ("ray", RayJobs),
     "uvicorn alone": ("uvicorn", lambda _w, _c: SameServer(serve_same_by_uvicorn)),

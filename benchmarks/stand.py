@@ -24,12 +24,14 @@ def main():
     from devices import DEVICES
     from kernels import KERNELS
     from peers import PEERS
+    from services import SERVICES
     from simulators import SIMULATORS
     from sweepers import SWEEPERS
 
     jobs = (workload.job(quick, int(line)) for line in sys.stdin)
     first = next(jobs)
-    module, start = (PEERS | SWEEPERS | CLUSTERS | SIMULATORS | DEVICES | KERNELS)[peer_name]
+    local = PEERS | SWEEPERS | SIMULATORS | DEVICES | KERNELS
+    module, start = (local | CLUSTERS | SERVICES)[peer_name]
 
     ready_at = monotonic()
     import_module(module)

@@ -16,6 +16,7 @@ SLOW_STARTERS = (
 )
 SWEEPERS = ("pipefunc", "pipefunc, dict", "xyzpy", "xsweep, processes", "xsweep, serial")
 KERNEL = "shoal, Qiskit circuit"
+SERVICE = "shoal serve"
 SIGNS = {"≥": ge, "≤": le}
 
 
@@ -433,5 +434,49 @@ TARGETS = (
         "≤",
         1000,
         lambda records: max(values(records, KERNEL, "above_result_mb")),
+    ),
+    *(
+        Target(
+            name,
+            f"64 clients, {what}",
+            "tasks_per_second",
+            "≥",
+            limit,
+            typical("tasks_per_second", SERVICE),
+        )
+        for name, what, limit in (
+            ("service", "durable submissions", 500),
+            ("service-busy", "durable submissions while jobs start", 500),
+            ("service-polls", "polls of 100 ended jobs", 2000),
+            ("service-polls-many", "polls of 5,000 ended jobs", 2000),
+        )
+    ),
+    *(
+        Target(name, what, key, "≤", limit, typical(key, SERVICE))
+        for name, what, key, limit in (
+            ("service-start", "run → first line, warm", "start_seconds", 0.1),
+            ("service-start", "last line → result at the client", "end_seconds", 0.05),
+            ("service-cold", "run → first line, cold", "start_seconds", 0.5),
+            ("service-restart", "killed → serving again", "restart_seconds", 3),
+        )
+    ),
+    Target(
+        "service-many", "sleeping jobs at once", "running", "≥", 200, typical("running", SERVICE)
+    ),
+    *(
+        Target(
+            name,
+            f"gateway's memory, {what}",
+            "rss_mb",
+            "≤",
+            200,
+            lambda records: max(values(records, SERVICE, "rss_mb")),
+        )
+        for name, what in (
+            ("service", "10,000 jobs queued"),
+            ("service-polls-many", "5,000 jobs ended"),
+            ("service-many", "200 jobs running"),
+            ("service-restart", "started again"),
+        )
     ),
 )

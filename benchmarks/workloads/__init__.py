@@ -60,6 +60,14 @@ NAMES = (
     "kernels-10",
     "kernels-16",
     "kernels-large",
+    "service",
+    "service-busy",
+    "service-polls",
+    "service-polls-many",
+    "service-start",
+    "service-cold",
+    "service-many",
+    "service-restart",
 )
 
 # The peers of most workloads, warm. "chunked" is tuned by hand with the workload's `chunk`.

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 reference = Path(__file__).parents[2] / "docs" / "reference"
-faces = ["shoal", "shoal.tasks", "shoal.sweeps", "shoal.quantum", "shoal.errors"]
+faces = [
+    "shoal",
+    "shoal.tasks",
+    "shoal.sweeps",
+    "shoal.quantum",
+    "shoal.serverless",
+    "shoal.serverless.encoding",
+    "shoal.errors",
+]
 directive = re.compile(r"^\.\. (auto|py:)(\w+):: ([\w.]+)", re.MULTILINE)
 
 

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
+from qiskit.circuit.library import zz_feature_map
 
-from shoal.quantum.kernels.checks import check_what, checked_count, checked_dtype, checked_rows
+from shoal.quantum.kernels.checks import (
+    check_angles,
+    check_what,
+    checked_count,
+    checked_dtype,
+    checked_rows,
+)
+from shoal.quantum.kernels.tracing import trace
 
 GOOD = np.ones((3, 2))
 
@@ -63,6 +71,13 @@ def test_counts_are_checked():
     for wrong in (1.5, True, "3", None):
         with pytest.raises(TypeError, match="shots="):
             checked_count(wrong, "shots", least=1)
+
+
+def test_angles_that_are_not_finite_are_refused_with_their_row_and_gate():
+    table = trace(zz_feature_map(2, 1), 2)
+    check_angles(table, GOOD, "x")
+    with pytest.raises(ValueError, match=r"y\[1\] = .*an angle of inf, in the gate p on \[0\]"):
+        check_angles(table, np.array([[0.0, 0], [1e308, 1]]), "y")
 
 
 def test_exactly_one_of_feature_map_and_kernel_is_needed():

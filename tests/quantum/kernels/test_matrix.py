@@ -278,6 +278,7 @@ def test_a_kernel_that_is_not_what_it_looks_like_is_called_for_each_pair_with_a_
     [
         ({"x": np.full((2, 4), np.nan)}, r"x\[0, 0\] = nan"),
         ({"y": np.full((2, 4), np.inf)}, r"y\[0, 0\] = inf"),
+        ({"x": np.full((1, 4), 1e200)}, "cannot take the features"),
         ({"x": np.ones((2, 3))}, "4 parameters .* x has 3 features"),
         ({"y": np.ones((2, 3))}, "y has 3 features, x has 4"),
         ({"x": np.ones((0, 4))}, "at least one sample"),

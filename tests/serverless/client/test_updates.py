@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoal.serverless import GatewayUnreachable
 from shoal.serverless.client.updates import ON_THE_WIRE, State, events
 from shoal.serverless.models import JobStatus
 
@@ -48,6 +49,12 @@ def test_events_do_not_depend_on_where_the_stream_is_cut(cuts, end):
     places = [0, *sorted(cuts), len(whole)]
     chunks = [whole[a:b] for a, b in itertools.pairwise(places)]
     assert list(events(chunks)) == TOLD
+
+
+@pytest.mark.parametrize("data", [b"{", b"3", b"[]", b"\xff"])
+def test_an_event_that_is_none_is_the_gateways_fault(data):
+    with pytest.raises(GatewayUnreachable, match="an event of the gateway"):
+        list(events([b"data: ", data, b"\n\n"]))
 
 
 def test_every_status_of_the_gateway_has_a_word_for_users_and_back():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shoal.quantum.kernels.tracing import GateTable
 from shoal.tasks import shorten
 
 DTYPES = ("complex64", "complex128")
@@ -84,6 +85,20 @@ def checked_count(value: Any, name: str, *, least: int, optional: bool = False) 
     if number < least:
         raise ValueError(f"{name}={number}: expected at least {least}")
     return number
+
+
+def check_angles(table: GateTable, rows: np.ndarray, name: str) -> None:
+    """Raises ValueError for a row of which the feature map makes an angle that is not finite."""
+    with np.errstate(all="ignore"):
+        angles = table.angles(rows)
+    wrong = np.argwhere(~np.isfinite(angles))
+    if len(wrong):
+        row, column = wrong[0]
+        gate = next(gate for gate in table.gates if column in gate.angles)
+        raise ValueError(
+            f"{name}[{row}] = {shorten(rows[row])}: the feature map turns it into an angle of "
+            f"{angles[row, column]}, in the gate {gate.label or gate.name} on {list(gate.wires)}"
+        )
 
 
 def check_what(feature_map: Any, kernel: Any, noise: Any) -> None:

@@ -203,6 +203,10 @@ def _planned(feature_map: Any, request: _Request) -> _Planned:
     begun = time.perf_counter()
     chosen = np.random.default_rng(0).choice(len(request.x), max(request.verify, 1))
     traced = trace(feature_map, request.x.shape[1], request.x[chosen])
+    if isinstance(traced, GateTable):
+        checks.check_angles(traced, request.x, "x")
+        if request.y is not None:
+            checks.check_angles(traced, request.y, "y")
     done = time.perf_counter()
     asked = request.asked(traced)
     method, why = choose(request.method, asked)

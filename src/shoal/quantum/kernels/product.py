@@ -14,10 +14,10 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from shoal.quantum.kernels.compiling import compiled
 
 LETTERS = {"complex128": "z", "complex64": "c", "float64": "d", "float32": "s"}
-compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 def overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -162,7 +162,7 @@ def _streamed(
             if kind == "status":
                 yield State.of(data)
             elif kind == "log":
-                yield Written(data.get("text", ""), int(data["end"]))
+                yield Written(str(data.get("text", "")), int(data.get("end", offset)))
             now = time.monotonic()
             if deadline is not None and deadline - now < read_seconds and now - began > 1.0:
                 return
@@ -179,8 +179,7 @@ def events(chunks: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
     for line in _lines(chunks):
         if not line:
             if data:
-                found = json.loads("\n".join(data))
-                yield name, {"end": number, **found} if number.isdigit() else found
+                yield name, _read("\n".join(data)) | ({"end": number} if number.isdigit() else {})
             name, number, data = "message", "", []
             continue
         field, _, value = line.partition(":")
@@ -193,6 +192,16 @@ def events(chunks: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
             number = value
         elif field == "data":
             data.append(value)
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GatewayUnreachable(f"an event of the gateway is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise GatewayUnreachable("an event of the gateway is no object")
+    return found
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:

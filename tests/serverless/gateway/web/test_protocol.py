@@ -78,7 +78,7 @@ def test_what_is_not_http_is_refused_in_json(served, sent):
 
 def test_beyond_the_last_connection_there_is_an_answer(served, monkeypatch):
     monkeypatch.setattr(Protocol, "most_connections", 0)
-    assert status_and_message(raw(served, HEAD + b"\r\n"))[0] == 503
+    assert status_and_message(raw(served, b""))[0] == 503
 
 
 def test_two_requests_at_once_get_two_answers_in_order(served):

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from shoal.quantum.kernels.compiling import compiled
 
 ROTATE, DIAGONAL, PERMUTE, PARITY, AND, DENSE = range(6)
 CHUNK = 1 << 11  # amplitudes of a plane that stay in the first cache with their neighbours
-compiled = njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
 
 
 @compiled

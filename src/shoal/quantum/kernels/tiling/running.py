@@ -19,6 +19,7 @@ from shoal.quantum.kernels.tiling.task import Drawing, Tile, TileTask
 from shoal.tasks import available_cores, memory_budget, run_indexed, shorten
 
 IN_THIS_PROCESS = ("threads", "serial")
+ON_THIS_MACHINE = (*IN_THIS_PROCESS, "processes", "loky")
 VARIABLE = "SHOAL_EXECUTOR"
 EXACT = Drawing()
 
@@ -78,12 +79,14 @@ class Where:
 
     Attributes:
         executor: As for `run_indexed`.
-        workers: How many at once.
+        workers: How many at once, as far as is known.
+        max_workers: As for `run_indexed`.
         together: Whether the workers share the encoded blocks, as threads do.
     """
 
     executor: str | Executor
     workers: int
+    max_workers: int | None
     together: bool
 
 
@@ -155,7 +158,7 @@ def _run(
         Places(task.layout),
         todo,
         executor=where.executor,
-        max_workers=where.workers,
+        max_workers=where.max_workers,
         batch_size=1,
         on_error="raise",
         progress=progress,
@@ -178,13 +181,17 @@ def _todo(layout: Layout, kept: int, stored: Stored, computed: Computed) -> list
 
 
 def _where(options: Options, budget: int, one_tile: int) -> Where:
-    """Threads of this process unless another executor is asked for; as many as memory allows."""
+    """Threads of this process unless another executor is asked for; as many as memory allows.
+
+    How wide a cluster is, and how much memory it has, is for the cluster to say.
+    """
     workers = min(options.max_workers or available_cores(), max(budget // max(one_tile, 1), 1))
     executor = options.executor or os.environ.get(VARIABLE) or "threads"
     if executor == "threads" and workers == 1:
         executor = "serial"
     together = isinstance(executor, ThreadPoolExecutor) or executor in IN_THIS_PROCESS
-    return Where(executor, workers, together)
+    here = together or executor in ON_THIS_MACHINE
+    return Where(executor, workers, workers if here else options.max_workers, together)
 
 
 def _blocks_kept(plan: Plan, layout: Layout, budget: int, where: Where) -> int:

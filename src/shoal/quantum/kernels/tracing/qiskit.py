@@ -71,9 +71,17 @@ def take(circuit: QuantumCircuit, sample: Sequence[float]) -> Taken:
 
 
 def take_bound(circuit: QuantumCircuit, sample: Sequence[float]) -> Taken:
-    """Takes down the circuit as Qiskit itself binds it to one sample."""
+    """Takes down the circuit as Qiskit itself binds it to one sample.
+
+    Raises:
+        ValueError: If Qiskit cannot, as where an angle would be infinite.
+    """
     taken = Taken(Recorder())
-    bound = circuit.assign_parameters([float(value) for value in sample])
+    try:
+        bound = circuit.assign_parameters([float(value) for value in sample])
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise ValueError(f"feature_map: cannot take the features {[*sample]}: {text}") from error
     _Walk(taken, {}).circuit(bound, range(circuit.num_qubits))
     return taken
 

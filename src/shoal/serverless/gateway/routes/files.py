@@ -10,20 +10,21 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from shoal.serverless.errors import StoreFull
 from shoal.serverless.gateway.asking import Asked, bad
 from shoal.serverless.gateway.gateway import Gateway
 from shoal.serverless.gateway.routes.programs import FORM_BYTES, named
 from shoal.serverless.gateway.web.json_text import dumped
+from shoal.serverless.gateway.web.pieces import Pieces
 from shoal.serverless.gateway.web.refusals import Refusal
 from shoal.serverless.runner import data_folder
 
@@ -66,7 +67,7 @@ async def download(gateway: Gateway, asked: Asked) -> Response:
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
     }
     pieces = _pieces(source, size)
-    return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
+    return Pieces(pieces, pieces, source, headers=headers, media_type="application/octet-stream")
 
 
 async def delete(gateway: Gateway, asked: Asked) -> Response:
@@ -179,11 +180,10 @@ def _open(folder: Path, name: str) -> tuple[IO[bytes], int]:
     return os.fdopen(descriptor, "rb", buffering=0), found.st_size
 
 
-def _pieces(source: IO[bytes], size: int) -> Iterator[bytes]:
-    with source:
-        while size and (piece := source.read(min(size, _CHUNK))):
-            size -= len(piece)
-            yield piece
+def _pieces(source: IO[bytes], size: int) -> Generator[bytes, None, None]:
+    while size and (piece := source.read(min(size, _CHUNK))):
+        size -= len(piece)
+        yield piece
 
 
 def _delete(folder: Path, name: str) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from shoal.serverless.gateway.asking import Asked, bad
 from shoal.serverless.gateway.gateway import Gateway
 from shoal.serverless.gateway.web.json_text import dumped, object_of_text
+from shoal.serverless.gateway.web.pieces import Pieces
 from shoal.serverless.models import Job, JobStatus, Payload, Principal
 from shoal.serverless.store import Blobs, Transaction, jobs
 
@@ -111,11 +112,12 @@ async def payload_answer(gateway: Gateway, name: str, payload: Payload | None) -
     if payload is None or payload.sha256 is None:
         text = None if payload is None else payload.text
         return Response(dumped({name: text}), media_type="application/json")
-    pieces = object_of_text(name, _texts(gateway.store.blobs, payload.sha256))
-    return StreamingResponse(pieces, media_type="application/json")
+    texts = _texts(gateway.store.blobs, payload.sha256)
+    pieces = object_of_text(name, texts)
+    return Pieces(pieces, pieces, texts, media_type="application/json")
 
 
-def _texts(blobs: Blobs, sha256: str) -> Iterator[str]:
+def _texts(blobs: Blobs, sha256: str) -> Generator[str, None, None]:
     """A blob's text in pieces that end between characters."""
     with os.fdopen(blobs.open(sha256), encoding="utf-8", newline="") as source:
         while text := source.read(_CHUNK):
@@ -138,7 +140,7 @@ async def _answered(gateway: Gateway, job: Job, result: Payload | None, form: st
             rest = dumped(body)[1:]
             texts = _texts(gateway.store.blobs, result.sha256)
             pieces = _joined(object_of_text("result", texts), rest)
-            return StreamingResponse(pieces, media_type="application/json")
+            return Pieces(pieces, pieces, texts, media_type="application/json")
         body["result"] = None if result is None else result.text
     answer = dumped(body)
     if job.status.is_terminal:
@@ -146,7 +148,7 @@ async def _answered(gateway: Gateway, job: Job, result: Payload | None, form: st
     return Response(answer, media_type="application/json")
 
 
-def _joined(first: Iterator[bytes], rest: bytes) -> Iterator[bytes]:
+def _joined(first: Iterator[bytes], rest: bytes) -> Generator[bytes, None, None]:
     """One object out of two, the second without its first brace."""
     last = b""
     for piece in first:

@@ -9,11 +9,12 @@ from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from shoal.serverless.gateway.asking import Asked
 from shoal.serverless.gateway.gateway import Gateway
 from shoal.serverless.gateway.web.json_text import object_of_text
+from shoal.serverless.gateway.web.pieces import Pieces
 from shoal.serverless.gateway.web.refusals import Refusal
 from shoal.serverless.models import Job
 from shoal.serverless.runner import read_log, read_tail
@@ -101,7 +102,7 @@ async def _answer(gateway: Gateway, job: Job, view: View) -> Response:
     first = await gateway.apart(_first, pieces)
     if first[-1] == b'"}':
         return Response(b"".join(first), media_type="application/json")
-    return StreamingResponse(chain(first, pieces), media_type="application/json")
+    return Pieces(chain(first, pieces), pieces, media_type="application/json")
 
 
 def _first(pieces: Iterator[bytes]) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any, NoReturn
 
 _MOST_DIGITS = 4300
@@ -55,7 +55,7 @@ def dumped(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def object_of_text(name: str, parts: Iterable[str]) -> Iterator[bytes]:
+def object_of_text(name: str, parts: Iterable[str]) -> Generator[bytes, None, None]:
     """An object with one text in it, piece by piece, however long the text is."""
     yield b'{"%s":"' % name.encode()
     for part in parts:

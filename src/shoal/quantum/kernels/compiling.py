@@ -1,0 +1,26 @@
+"""compiled: loops in machine code, without Python's lock, kept on disk for the next process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+
+
+def compiled(function: F) -> F:
+    """Compiles a function by numba when it is first called with arguments of some types.
+
+    Products and sums may be contracted to one operation, which rounds once; nothing else is
+    rearranged. Division by zero gives what IEEE 754 says. Where no folder can be written to, the
+    code is not kept.
+    """
+    try:
+        made: F = njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # numba found no place for its files
+        made = njit(**OPTIONS)(function)
+    return made
