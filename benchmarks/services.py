@@ -23,6 +23,7 @@ from environment import file_system
 LISTENING = "listening on "
 IN_MEMORY = ("tmpfs", "ramfs", "zram")
 LEAVE_SECONDS = 5
+WAIT_SECONDS = 40
 RAY_POLL_SECONDS = 0.01
 # No quota, and an end to jobs that nobody ends.
 SETTINGS = {"active_jobs_per_account": 0, "queued_jobs": 0, "wall_seconds": 900}
@@ -164,10 +165,11 @@ class Gateway:
         return {n: int(c) for n, c in re.findall(r'shoal_jobs\{status="(\w+)"\} (\d+)', text)}
 
     def until(self, holds):
-        """Wait until the counts are such; the stand's own limit is the end of it."""
-        while not holds(self.counts()):
-            if self.process.poll() is not None:
-                raise RuntimeError(f"it ended: {(self.folder / 'log').read_text()[-500:]}")
+        """Wait until the counts are such; raise RuntimeError if a job fails, or it takes long."""
+        end = monotonic() + WAIT_SECONDS
+        while not holds(counts := self.counts()):
+            if counts["FAILED"] or monotonic() > end:
+                raise RuntimeError(f"not as it should be: {counts}")
             sleep(0.02)
 
     def open_pipe(self):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+import dask
 import distributed
 
 from shoal.errors import ExecutorBroken
@@ -16,6 +17,7 @@ from shoal.tasks.processes import thread_environment
 
 START_SECONDS = 60.0
 END_SECONDS = 10.0
+NEVER = "3650 days"
 PROGRAM = """
 import sys
 sys.path[:] = {path!r}
@@ -69,7 +71,12 @@ class DaskHere:
 
 
 def serve(descriptor: int, *, cores: int, threads_per_task: int) -> None:
-    """The main function of that process: tells its address, and ends when its input does."""
+    """The main function of that process: tells its address, and ends when its input does.
+
+    A worker that died is started again by its nanny. The cluster would give up both if it looks, some
+    seconds after a death, while there is none of that name: after quick deaths, or on a slow machine.
+    """
+    dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER})
     make: Any = distributed.LocalCluster  # it has no types
     with make(
         n_workers=cores,
