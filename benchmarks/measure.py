@@ -23,7 +23,6 @@ from time import monotonic, sleep
 import psutil
 
 HERE = Path(__file__).parent
-PATIENCE_SECONDS = 5  # A slower peer sits the other rounds out.
 LIMIT_SECONDS = 60  # A peer that takes longer for one repetition is stopped.
 CLOSE_SECONDS = 10  # A peer that takes longer to end itself is ended.
 # A ceiling runs beside one of these.
@@ -153,7 +152,7 @@ def measure_in(folder, name, *, quick):
                     failures[peer] = reply["error"]
                 else:
                     played.append({"peer": peer, "round": number, **reply})
-                too_slow = reply.get("seconds", 0) > PATIENCE_SECONDS
+                too_slow = reply.get("seconds", 0) > workload.patience_seconds
                 if "error" in reply or (number == 0 and too_slow):
                     playing.remove(peer)
                 if peer not in playing or not workload.warm:

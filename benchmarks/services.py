@@ -188,7 +188,8 @@ class Gateway:
 
     def started(self):
         """Return the jobs that told of their start, one line each."""
-        return (self.folder / "ledger").read_text().split()
+        ledger = self.folder / "ledger"
+        return ledger.read_text().split() if ledger.exists() else []
 
     def close(self):
         """End it, then the jobs that wait; those that are queued stay so."""

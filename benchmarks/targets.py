@@ -70,6 +70,11 @@ def lead_over(rivals, key, ours="shoal"):
     return reached
 
 
+def single_lead_over(rival, key, ours):
+    """Measure a rival's time over shoal's typical one, where the rival ran once, being slow."""
+    return lambda records: median(values(records, rival, key)) / median(values(records, ours, key))
+
+
 def over_floor(factor, seconds):
     """Measure a kernel matrix's time over what it may take: a few times the floor's, and more."""
 
@@ -409,7 +414,7 @@ TARGETS = (
         "ratio",
         "≥",
         50,
-        lead_over(["FidelityStatevectorKernel"], "pair_seconds", KERNEL),
+        single_lead_over("FidelityStatevectorKernel", "pair_seconds", KERNEL),
     ),
     Target(
         "kernels",

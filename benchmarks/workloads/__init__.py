@@ -146,6 +146,7 @@ class Workload:
         repeat: called with (peer, function, inputs), returns one repetition's measurements.
         rounds, quick_rounds: rounds in which every peer runs once, after a round to warm up.
         warm: each peer keeps its process and its workers from round to round.
+        patience_seconds: who takes longer in the round to warm up sits the others out.
         contenders, more_rounds: peers that run in further rounds alone, for narrow comparisons.
         columns: measurements in the table, by key, with their headings; the first one ranks.
         references: peers whose first measurement over a peer's own is a column, with its heading.
@@ -162,6 +163,7 @@ class Workload:
         rounds=7,
         quick_rounds=2,
         warm=True,
+        patience_seconds=5,
         contenders=(),
         more_rounds=0,
         columns=None,
@@ -175,6 +177,7 @@ class Workload:
         self.rounds = rounds
         self.quick_rounds = quick_rounds
         self.warm = warm
+        self.patience_seconds = patience_seconds
         self.contenders = contenders
         self.more_rounds = more_rounds
         self.columns = columns or {"seconds": "time"}

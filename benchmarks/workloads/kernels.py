@@ -99,7 +99,7 @@ def timed_matrix(peer, f, everything):
     }
 
 
-def matrices(qubits, samples, *, peers=EVERYBODY, dtype="complex128", rounds=7):
+def matrices(qubits, samples, *, peers=EVERYBODY, dtype="complex128", rounds=7, patience_seconds=5):
     """Describe the matrix of so many samples of so many features."""
 
     def job(quick, repetition):
@@ -113,6 +113,7 @@ def matrices(qubits, samples, *, peers=EVERYBODY, dtype="complex128", rounds=7):
         peers=peers,
         repeat=timed_matrix,
         rounds=rounds,
+        patience_seconds=patience_seconds,
         columns={
             "seconds": "time",
             "pair_seconds": "time a pair",
@@ -127,6 +128,10 @@ WORKLOADS = {
     "kernels": matrices(12, 1000),
     "kernels-8": matrices(8, 1000),
     "kernels-10": matrices(10, 1000),
-    "kernels-16": matrices(16, 1000, peers=(*EVERYBODY[:3], "shoal, state vectors"), rounds=5),
-    "kernels-large": matrices(12, 10_000, peers=(OURS, "floor"), dtype="complex64", rounds=3),
+    "kernels-16": matrices(
+        16, 1000, peers=(*EVERYBODY[:3], "shoal, state vectors"), rounds=3, patience_seconds=60
+    ),
+    "kernels-large": matrices(
+        12, 10_000, peers=(OURS, "floor"), dtype="complex64", rounds=3, patience_seconds=60
+    ),
 }

@@ -183,7 +183,7 @@ def restarted(peer, queued):
     if peer.ready(max_jobs=AT_ONCE):
         pipe = peer.open_pipe()
         _, peer.running = submit(peer, AT_ONCE, "waits", **pipe)
-        peer.until(lambda counts: counts["RUNNING"] == AT_ONCE)
+        peer.until(lambda _counts: len(peer.started()) >= AT_ONCE)
         _, peer.queued = submit(peer, queued, "waits", **pipe)
     peer.kill()
     start = time.monotonic()

@@ -134,11 +134,14 @@ class Service:
 
 def end_jobs(data):
     """Kills all shims and jobs of a data directory; with the shims first, jobs die with them."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            attempt, _, fence = process.environ().get(MARK, "").partition(".")
+    mark = f"{MARK}=".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, psutil.Error):
+            found = (entry / "environ").read_bytes().split(b"\0")
+            marks = [each.removeprefix(mark).decode() for each in found if each.startswith(mark)]
+            attempt, _, fence = "".join(marks).partition(".")
             if attempt and (data / "jobs" / attempt / fence).exists():
-                process.kill()
+                psutil.Process(int(entry.name)).kill()
 
 
 SAVES = """

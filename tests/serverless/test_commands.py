@@ -168,7 +168,8 @@ def test_a_token_may_be_in_a_file_and_is_never_an_argument(shoal, gateway, monke
     status, _, err = shoal("jobs")
     assert (status, err) == (
         1,
-        "shoal: token=None: expected a token, here or as SHOAL_GATEWAY_TOKEN\n",
+        "shoal: token=None: expected a token, here (in a shell: --token-file FILE) or in the variable "
+        "SHOAL_GATEWAY_TOKEN\n",
     )
 
 

@@ -106,6 +106,22 @@ def test_what_cannot_be_run_is_said_in_a_line(folder, capfd, arguments, message)
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "save", ["open(path, 'w').write('{')", "open(path, 'wb').write(b'\xff')", "os.mkdir(path)"]
+)
+def test_what_no_gateway_would_take_for_a_result_is_none_here(folder, capfd, save):
+    source = f"import os\npath = os.environ['RESULTS_PATH']\n{save}\n"
+    (folder / "program.py").write_text(source)
+    assert main(["exec", "program.py"]) == 1
+    assert "what the program saved is not a result: " in capfd.readouterr().err
+
+
+def test_a_program_finds_its_files_in_this_folder(folder, capfd):
+    (folder / "program.py").write_text("import os\nprint(os.environ['DATA_PATH'])")
+    assert main(["exec", "program.py"]) == 0
+    assert capfd.readouterr().out == f"{folder}\n"
+
+
 def test_an_interruption_reaches_the_program_and_is_waited_for(folder):
     (folder / "program.py").write_text(
         "import time\ntry:\n    print('up', flush=True)\n    time.sleep(600)\n"

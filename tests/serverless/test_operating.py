@@ -103,6 +103,31 @@ def test_what_cannot_be_done_is_one_line_and_status_1(run, words, said):
     assert "\x1b" not in error
 
 
+GIVEN = {
+    "host": ("0.0.0.0", ["--host", "0.0.0.0"]),
+    "port": (1, ["--port", "1"]),
+    "max_jobs": (7, ["--max-jobs", "7"]),
+    "job_python": ("/opt/python", ["--job-python", "/opt/python"]),
+    "hosts": (("a", "b"), ["--hosts", "a,b"]),
+    "tls_certificate": ("c", ["--tls-certificate", "c", "--tls-key", "k"]),
+    "tls_key": ("k", ["--tls-certificate", "c", "--tls-key", "k"]),
+    "insecure": (True, ["--insecure"]),
+    "demo_user": (True, ["--demo-user"]),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [(n, *g) for n, g in GIVEN.items()])
+def test_each_flag_of_serve_is_the_setting_of_its_name(run, data, monkeypatch, name, value, words):
+    served = []
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+    monkeypatch.setattr(
+        "shoal.serverless.gateway.serve", lambda settings, say: served.append(settings)
+    )
+    run("serve", *words)
+    [settings] = served
+    assert (getattr(settings, name), settings.data) == (value, data)
+
+
 def test_the_room_alone_says_what_it_offers(capsys):
     for room, verbs in (("user", "add list remove"), ("token", "create list revoke")):
         assert main([room]) == 0

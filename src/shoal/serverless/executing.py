@@ -46,30 +46,34 @@ def add_arguments(subparsers: Any) -> None:
 def _exec(chosen: argparse.Namespace) -> int:
     if not Path(chosen.program).is_file():
         raise ValueError(f"program={chosen.program!r}: there is no such file")
-    text = _arguments_text(chosen.arguments)
+    text = arguments_text(chosen.arguments)
     with tempfile.TemporaryDirectory(prefix="shoal-exec-") as made:
         folder = Path(made)
         arguments, result = folder / "arguments.json", folder / "result.json"
         arguments.write_text(text, encoding="utf-8")
-        variables = {**os.environ, "ARGUMENTS_PATH": str(arguments), "RESULTS_PATH": str(result)}
+        here = {"DATA_PATH": str(Path.cwd()), **os.environ}
+        variables = {**here, "ARGUMENTS_PATH": str(arguments), "RESULTS_PATH": str(result)}
         if chosen.executor:
             variables["SHOAL_EXECUTOR"] = chosen.executor
         command = [chosen.python or sys.executable, str(compat.START), chosen.program]
         status = _run(command, variables)
         if status == 0 and result.exists():
-            _give(result.read_text(encoding="utf-8"), chosen.result)
+            _give(_checked(result), chosen.result)
     return status
 
 
-def _arguments_text(source: str | None) -> str:
-    """The arguments as JSON text; raises ValueError unless they are an object."""
+def arguments_text(source: str | None) -> str:
+    """The arguments in a file, or what `-` stands for; raises ValueError unless they are an object.
+
+    The text goes to the program as it is.
+    """
     if source is None:
         return "{}"
     name = "the standard input" if source == "-" else source
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
         found = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"arguments from {name}: {error}") from error
     if not isinstance(found, dict):
         kind = type(found).__name__
@@ -89,6 +93,16 @@ def _run(command: list[str], variables: dict[str, str]) -> int:
     finally:
         signal.signal(signal.SIGINT, handler)
     return code if code >= 0 else 128 - code
+
+
+def _checked(result: Path) -> str:
+    """What a program saved, if a gateway would take it for a result."""
+    try:
+        text = result.read_text(encoding="utf-8")
+        json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"what the program saved is not a result: {error}") from error
+    return text
 
 
 def _give(text: str, target: str | None) -> None:

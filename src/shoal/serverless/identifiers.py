@@ -29,11 +29,3 @@ def _next_ticks() -> int:
     with _lock:
         _last = max(now, _last + 1)
         return _last
-
-
-def is_id(text: str) -> bool:
-    """Whether `text` is a UUID in its usual form, and so may be looked up or be a folder's name."""
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False

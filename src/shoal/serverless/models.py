@@ -259,20 +259,6 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file that a user keeps; its bytes are a blob, its name is only a name."""
-
-    id: str
-    account_id: str
-    name: str
-    size_bytes: int
-    sha256: str
-    created_at: datetime
-    function: str = ""
-    provider: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Quotas:
     """How much of the service one account, and all together, may take; None is no limit.
 

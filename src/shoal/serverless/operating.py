@@ -8,29 +8,15 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from shoal.serverless.models import Account, Token
-    from shoal.serverless.settings import Settings
     from shoal.serverless.store import Store
 
 T = TypeVar("T")
 _Subparsers = Any  # what argparse returns from add_subparsers has no public name
 
-_SERVE_FLAGS = (
-    "data",
-    "host",
-    "port",
-    "max_jobs",
-    "job_python",
-    "hosts",
-    "tls_certificate",
-    "tls_key",
-    "insecure",
-    "demo_user",
-)
 _DATA = "the data directory (default: shoal-data, or SHOAL_SERVE_DATA)"
 
 
@@ -122,25 +108,17 @@ def _verb(
 
 def _serve(chosen: argparse.Namespace) -> int:
     from shoal.serverless.gateway import serve
+    from shoal.serverless.settings import known_names, load
 
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    names = [
-        "data",
-        "host",
-        "port",
-        "max_jobs",
-        "hosts",
-        "tls_certificate",
-        "tls_key",
-        "insecure",
-        "demo_user",
-    ]
-    serve(_settings(**{name: getattr(chosen, name) for name in names}), say=_say)
+    for name in ("alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    flags = {name: getattr(chosen, name) for name in known_names() if name in chosen}
+    serve(load(flags), say=_say)
     return 0
 
 
@@ -164,8 +142,8 @@ def _user_add(chosen: argparse.Namespace) -> str:
             accounts.add(transaction, chosen.name, password_hash=password_hash)
         return accounts.add_token(transaction, chosen.name, label="first token")[0]
 
-    token = _with_store(chosen, lambda store: store.write(add))
-    said = f"The token of {chosen.name}, which is shown only now:\n{token}\n"
+    data, token = _with_store(chosen, lambda store: (store.directory, store.write(add)))
+    said = f"The token of {chosen.name} in {data}, which is shown only now:\n{token}\n"
     return _dumped({"name": chosen.name, "token": token}) if chosen.json else said
 
 
@@ -225,18 +203,12 @@ def _token_revoke(chosen: argparse.Namespace) -> str:
     return _dumped({"id": chosen.token_id}) if chosen.json else said
 
 
-def _settings(**flags: Any) -> Settings:
-    from shoal.serverless import settings
-
-    return settings.load(flags)
-
-
 def _with_store(chosen: argparse.Namespace, work: Callable[[Store], T]) -> T:
     """Does something with the store; a gateway may be running on it."""
+    from shoal.serverless.settings import load
     from shoal.serverless.store import Store
 
-    data: Path = _settings(data=chosen.data).data
-    with Store(data) as store:
+    with Store(load({"data": chosen.data}).data) as store:
         return work(store)
 
 

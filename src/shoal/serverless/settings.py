@@ -171,6 +171,11 @@ def load(
     return Settings(**values)
 
 
+def known_names() -> tuple[str, ...]:
+    """The names of all settings."""
+    return tuple(_PARSERS)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())

@@ -16,7 +16,7 @@ from shoal.tasks.checkpoints import (
     summary,
     version_parts,
 )
-from shoal.tasks.executors import executor, require
+from shoal.tasks.executors import executor, inside, require
 from shoal.tasks.indexed import ArgumentTable, NotWritten
 from shoal.tasks.joblib import register_joblib
 from shoal.tasks.loop import Settled
@@ -52,6 +52,7 @@ __all__ = [
     "free_memory_bytes",
     "function_parts",
     "imap",
+    "inside",
     "map",
     "measured_peak",
     "memory_budget",

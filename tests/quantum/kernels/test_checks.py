@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from qiskit.circuit.library import zz_feature_map
 
+from shoal.quantum.kernels import checks
 from shoal.quantum.kernels.checks import (
     check_angles,
     check_what,
@@ -78,6 +79,13 @@ def test_angles_that_are_not_finite_are_refused_with_their_row_and_gate():
     check_angles(table, GOOD, "x")
     with pytest.raises(ValueError, match=r"y\[1\] = .*an angle of inf, in the gate p on \[0\]"):
         check_angles(table, np.array([[0.0, 0], [1e308, 1]]), "y")
+
+
+def test_angles_are_looked_at_in_blocks(monkeypatch):
+    monkeypatch.setattr(checks, "ANGLES_AT_ONCE", 1)
+    table = trace(zz_feature_map(2), 2)
+    with pytest.raises(ValueError, match=r"x\[2\] = .*an angle of inf"):
+        check_angles(table, np.array([[0.0, 0], [1, 1], [1e308, 1]]), "x")
 
 
 def test_exactly_one_of_feature_map_and_kernel_is_needed():

@@ -1,11 +1,25 @@
 import numpy as np
 
-from shoal.quantum.kernels.compiling import compiled
+from shoal.quantum.kernels.compiling import compiled, inlined
 
 
 @compiled
 def ratio(one, other):
     return one / other
+
+
+@inlined
+def half(value):
+    return value / 2
+
+
+@compiled
+def quarter(value):
+    return half(half(value))
+
+
+def test_inlined_functions_are_called_by_compiled_ones():
+    assert quarter(3.0) == 0.75
 
 
 def test_division_by_zero_is_infinite():

@@ -1,5 +1,6 @@
 import multiprocessing
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pennylane as qml
@@ -203,6 +204,33 @@ def test_a_checkpoint_goes_on_and_refuses_another_circuit(tmp_path):
         kernel_matrix(X, feature_map=zz_feature_map(4, 1), checkpoint=path)
 
 
+def test_shots_go_on_from_a_checkpoint_as_if_nothing_had_been_between(tmp_path):
+    drawn = {"feature_map": ZZ, "shots": 50, "seed": 3}
+    kernel_matrix(X[:8], **drawn, checkpoint=tmp_path / "kernel")
+    found = kernel_matrix(X, **drawn, checkpoint=tmp_path / "kernel")
+    np.testing.assert_array_equal(found, kernel_matrix(X, **drawn))
+
+
+def test_a_matrix_has_the_same_bits_from_whichever_thread_it_is_asked_for():
+    x = RNG.uniform(-1, 1, (200, 8))
+    circuit = zz_feature_map(8, 1, "linear")
+    alone = kernel_matrix(x, feature_map=circuit, executor="serial")
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(lambda _: kernel_matrix(x, feature_map=circuit), range(3)):
+            np.testing.assert_array_equal(found, alone)
+
+
+def test_a_feature_map_that_looks_at_values_needs_no_device_that_threads_can_share():
+    @qml.qnode(qml.device("lightning.qubit", wires=2))
+    def branching(x):
+        qml.RX(x[1], 0 if x[0] > 0 else 1)
+        return qml.state()
+
+    found, report = kernel_matrix(X, feature_map=branching, return_report=True)
+    assert "looks at the values" in report.feature_map
+    np.testing.assert_allclose(found, fidelities(np.array([branching(x) for x in X])), atol=1e-12)
+
+
 def test_a_report_tells_what_was_done():
     found, report = kernel_matrix(X, Y, feature_map=ZZ, return_report=True)
     assert isinstance(report, KernelReport)
@@ -245,6 +273,7 @@ def gaussian(x1, x2):
 def test_any_other_function_is_called_for_each_pair():
     found, report = kernel_matrix(X[:4], Y, kernel=gaussian, return_report=True, executor="serial")
     assert (report.method, report.pairs) == ("pairs", 20)
+    assert (report.executor, report.workers) == ("serial in this process", 1)
     np.testing.assert_array_equal(found, [[gaussian(a, b) for b in Y] for a in X[:4]])
     for option in ({"shots": 10}, {"method": "mps"}):
         with pytest.raises(ValueError, match="needs a feature map"):
@@ -295,6 +324,7 @@ def test_a_kernel_that_is_not_what_it_looks_like_is_called_for_each_pair_with_a_
         ({"executor": "magic"}, "executor='magic'"),
         ({"max_workers": 0}, "max_workers=0"),
         ({"seed": -1}, "seed=-1"),
+        ({"shots": 10, "checkpoint": "kernel"}, "seed=None with shots and a checkpoint"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(options, text):

@@ -53,11 +53,24 @@ def test_structure_chooses():
     assert choose(None, asked(trace(zz_feature_map(2), 2), noise))[0] == Densities()
 
 
+def test_state_vectors_are_taken_where_estimates_nearly_tie():
+    chain = [("rx", [w]) for w in range(8)] + [("cx", [w, w + 1]) for w in range(7)]
+    table = asked(table_of(8, chain + [("ry", [w]) for w in range(8)]), count=1000)
+    seconds = {each: each.seconds(table) for each in (StateVectors(), MPS())}
+    assert seconds[StateVectors()] <= 3 * seconds[MPS()]
+    assert choose(None, table)[0] == StateVectors()
+
+
 def test_what_no_method_can_do_is_refused_with_the_reasons():
     entangled = [("h", [w]) for w in range(40)]
     entangled += [("crx", [i, j]) for i in range(40) for j in range(40) if i != j]
-    with pytest.raises(ValueError, match=r"no method can .*products: .*statevectors: .*mps: "):
+    with pytest.raises(ValueError, match=r"no method can .*statevectors: .*products: .*mps: "):
         choose(None, asked(table_of(40, entangled + [("ry", [w]) for w in range(40)])))
+
+
+def test_noise_on_too_many_qubits_is_refused_with_a_way_out():
+    with pytest.raises(ValueError, match="11 qubits are too large: 10 at most; a function k"):
+        choose(None, asked(product(11), take_noise(KRAUS)))
 
 
 def test_a_method_that_does_not_apply_is_refused():

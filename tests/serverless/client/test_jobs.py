@@ -85,6 +85,8 @@ def test_a_job_that_has_not_ended_has_no_result_yet(upload):
         job.result(timeout_seconds=0.2)
     with pytest.raises(TimeoutError):
         job.wait(timeout_seconds=0.0)
+    with pytest.raises(ResultNotReady, match="in the time given"):
+        job.result(True, 0.05, False, 3)  # as the published clients have it
     for seconds in (-1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="timeout_seconds="):
             job.result(timeout_seconds=seconds)
@@ -113,6 +115,13 @@ def test_a_job_can_be_followed_while_it_runs(upload, client, tmp_path):
     assert notes.getvalue().splitlines()[-1].endswith("s] DONE")
 
 
+def test_who_follows_a_job_that_fails_is_told_how_it_ended(upload):
+    notes = io.StringIO()
+    job = upload("raise SystemExit(3)").run()
+    assert job.follow(io.StringIO(), status_file=notes, timeout_seconds=60) == "ERROR"
+    assert "s] ERROR: It ended with exit code 3." in notes.getvalue().splitlines()[-1]
+
+
 def test_a_fresh_status_is_told_at_once_and_again(upload):
     job = upload(HOLDS).run()
     before = datetime.now(UTC)
@@ -120,7 +129,7 @@ def test_a_fresh_status_is_told_at_once_and_again(upload):
     assert set(said) <= {"QUEUED", "INITIALIZING", "RUNNING"}
     # A gateway that held each answer until something changes would take ten seconds for each.
     assert datetime.now(UTC) - before < timedelta(seconds=100)
-    job.cancel()
+    job.cancel(service=None)
     job.wait(timeout_seconds=60)
 
 

@@ -35,6 +35,20 @@ def test_a_provider_is_shown_as_in_the_notebook_and_uploads_to_a_title(gateway, 
     serverless.close()
 
 
+def test_a_provider_uploads_what_it_is_to_run_as_the_first_clients_did(gateway, tmp_path):
+    serverless = ServerlessProvider(token=gateway.token, host=gateway.host)
+    program = Program(title="direct", entrypoint="main.py", working_dir=tmp_path)
+    for version in ("1", "2"):
+        (tmp_path / "main.py").write_text(
+            f"from shoal.serverless import save_result\nsave_result({version})"
+        )
+        assert serverless.run(program).result(timeout_seconds=60) == int(version)
+    (tmp_path / "main.py").write_text("raise SystemExit(1)")
+    found = serverless.function("direct")
+    assert serverless.run(found).result(timeout_seconds=60) == 2
+    serverless.close()
+
+
 @pytest.mark.parametrize(
     "given", [{}, {"username": "a"}, {"password": "a"}, {"username": "a", "token": "t"}]
 )

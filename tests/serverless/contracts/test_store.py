@@ -408,7 +408,7 @@ def test_accounts_have_unique_names_and_passwords_only_as_hashes(store):
             store.write(operation, "none", given)
 
 
-# --- programs and files ---------------------------------------------------------------------------
+# --- programs -------------------------------------------------------------------------------------
 
 
 def test_titles_are_kept_as_they_are(store, user):
@@ -427,21 +427,6 @@ def test_titles_are_kept_as_they_are(store, user):
     }.items():
         with pytest.raises(ValueError, match=message):
             upload(store, user, title=title)
-
-
-def test_a_file_replaces_the_one_of_its_name_and_is_found_by_all_of_it(store, user):
-    sha256, size = store.blobs.add([b"one"])
-    other, _ = store.blobs.add([b"two"])
-    store.write(programs.keep_file, user, "../x", sha256=sha256, size_bytes=size)
-    kept = store.write(programs.keep_file, user, "../x", sha256=other, size_bytes=size)
-    store.write(programs.keep_file, user, "../x", sha256=sha256, size_bytes=3, function="f")
-    assert store.read(programs.files, user) == (kept,)
-    assert store.read(programs.get_file, user, "../x", function="f").sha256 == sha256
-    store.write(programs.drop_file, user, "../x")
-    for operation in (programs.drop_file, programs.get_file):
-        with pytest.raises(NotFound):
-            store.write(operation, user, "../x")
-    assert store.read(programs.files, account(store, "other"), function="f") == ()
 
 
 def test_a_message_is_stored_whatever_is_in_it(store, user):

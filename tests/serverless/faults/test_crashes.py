@@ -69,7 +69,7 @@ def gateway(service, *options):
 def test_a_gateway_killed_at_any_step_loses_no_job(service, runner_of, ledger, step, fences):
     job_id = service.run(program(ledger))
     with gateway(service, "--die-at", step) as process:
-        assert process.wait(20) == -9
+        assert process.wait(60) == -9
     runner_of(service)
     job = service.until(job_id)
     assert job.status == "SUCCEEDED"
@@ -111,7 +111,7 @@ def test_a_shim_killed_at_any_step_starts_its_job_at_most_once(
 def test_stopping_a_job_whose_start_was_interrupted_ends_it(service, runner_of, ledger, step):
     job_id = service.run(program(ledger, "import time; time.sleep(600)"))
     with gateway(service, "--die-at", step) as process:
-        assert process.wait(20) == -9
+        assert process.wait(60) == -9
     service.stop(job_id)
     runner_of(service)
     job = service.until(job_id)
@@ -214,8 +214,6 @@ import sys, threading
 from pathlib import Path
 from shoal.serverless.identifiers import new_id
 from shoal.serverless.models import NewJob, Principal, Quotas
-from shoal.serverless.models import TERMINAL
-from shoal.serverless.models import TERMINAL
 from shoal.serverless.store import Store, jobs
 
 store = Store(Path(sys.argv[1]))

@@ -100,7 +100,7 @@ def storm(service, ledger, *more, jobs_asked, seconds, seed):
     gateways = [Gateway(service, 6, *more) for _ in range(2)]
     try:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or sum(each.deaths for each in gateways) < 2:
             if len(ids) < jobs_asked:
                 ids.append(service.run(source))
             time.sleep(chance.uniform(0, 2 * seconds / jobs_asked / 3))

@@ -84,4 +84,13 @@ def test_a_user_of_that_name_with_another_password_keeps_it(store):
     kept = hashed("another")
     store.write(accounts.add, admission.DEMO_NAME, password_hash=kept)
     admission.forget_demo_user(store)
+    with pytest.raises(CannotServe, match="a user named 'user' already"):
+        admission.demo_user(store)
     assert store.read(found, admission.DEMO_NAME).password_hash == kept
+
+
+def test_an_interpreter_that_cannot_be_run_is_said_before_jobs_fail_for_it(data):
+    admission.check_job_python(Settings(data=data))
+    for absent in ("/no/such/python", "/etc/hostname", "/"):
+        with pytest.raises(CannotServe, match="job_python='/"):
+            admission.check_job_python(Settings(data=data, job_python=absent))

@@ -161,6 +161,19 @@ def test_a_revoked_token_ends_within_the_time_it_is_remembered(data):
         until(lambda: user.get("/programs").status_code == 401, what="the end of the token")
 
 
+def test_a_stream_ends_with_its_token(data):
+    with Served(data) as served:
+        user = served.user()
+        job_id = user.run(HOLDS)
+        with user.client.stream("GET", f"/api/v1/jobs/{job_id}/stream/") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: status"
+            with Store(data) as store:
+                [token] = store.read(accounts.tokens, "user")
+                store.write(accounts.revoke, "user", token.id)
+            assert not [line for line in lines if "STOPPED" in line]
+
+
 def test_the_demo_user_logs_in_while_it_is_asked_for(data):
     form = {"username": "user", "password": "password123"}
     for options, status in (({"demo_user": True}, 200), ({}, 400)):

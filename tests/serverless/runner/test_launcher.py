@@ -7,7 +7,6 @@ import pytest
 
 from shoal.serverless.runner import forking
 from shoal.serverless.runner.launcher import Launcher
-from shoal.serverless.runner.launching import clear
 from shoal.serverless.runner.places import Place
 from shoal.serverless.settings import Settings
 from tests.faults.watching import until
@@ -70,9 +69,10 @@ def test_arguments_are_where_older_clients_look_until_the_job_has_ended(store, u
         place = Place(settings.data / "jobs", taken.job.id, fence)
         launcher.prepare(taken, place)
         assert (shared / f"{taken.job.id}.json").read_text() == '{"a": 1}'
-    clear(place)
+    (place.folder / "spec.json").write_text('{"environment": {"DATA_PATH": "/nowhere"}}')
+    launcher.clear(taken.job, place)
     assert list(shared.iterdir()) == []
-    clear(place)
+    launcher.clear(taken.job, place)
 
 
 def test_a_link_that_a_job_left_is_not_followed(store, user, tmp_path):
@@ -85,6 +85,7 @@ def test_a_link_that_a_job_left_is_not_followed(store, user, tmp_path):
     (data / "arguments").symlink_to(elsewhere)
     (elsewhere / f"{taken.job.id}.json").write_text("precious")
     place = Place(settings.data / "jobs", taken.job.id, 1)
-    Launcher(store, settings, GATEWAY).prepare(taken, place)
-    clear(place)
+    launcher = Launcher(store, settings, GATEWAY)
+    launcher.prepare(taken, place)
+    launcher.clear(taken.job, place)
     assert (elsewhere / f"{taken.job.id}.json").read_text() == "precious"

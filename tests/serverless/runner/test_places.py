@@ -133,6 +133,22 @@ def test_a_result_is_read_only_from_a_regular_file(place):
         place.read_result(10)
 
 
+def test_a_result_that_is_reported_follows_no_link(place):
+    with pytest.raises(FileNotFoundError):
+        place.save_result("1")
+    place.results.parent.mkdir()
+    place.save_result("1")
+    place.save_result("2")
+    assert place.read_result(10) == b"2"
+    assert [path.name for path in place.results.parent.iterdir()] == ["result.json"]
+    elsewhere = place.folder / "elsewhere"
+    place.results.parent.rename(elsewhere)
+    place.results.parent.symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic links|Not a directory"):
+        place.save_result("3")
+    assert (elsewhere / "result.json").read_text() == "2"
+
+
 def test_clearing_leaves_the_log_and_the_report(place):
     for name in ("program", "results", "log"):
         (place.folder / name).mkdir()

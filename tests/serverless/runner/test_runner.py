@@ -236,7 +236,7 @@ def test_the_end_of_a_job_is_known_where_children_are_ignored(service):
     gateway = [sys.executable, GATEWAY, service.settings.data, "--ignore-children"]
     with subprocess.Popen(gateway, stdin=subprocess.PIPE) as process:
         reasons = [service.until(job_id).reason for job_id in ids]
-        process.communicate(b"\n", timeout=20)
+        process.communicate(b"\n", timeout=60)
     assert reasons == ["SIGNAL_9", "EXIT_3"]
 
 
@@ -277,6 +277,24 @@ MISCHIEF = {
     "removes its own folder": "import shutil\nshutil.rmtree('..')",
     "removes what says that it started": "os.unlink('../started')\nos.unlink('../lock')",
     "writes a report of its own": "open('../exit.json', 'w').write('{')\nos._exit(0)",
+    "puts a FIFO for each file that is read": (
+        "for name in ('lock', 'started', 'exit.json', 'log/0', 'log/x'):\n"
+        "    path = os.path.join('..', name)\n"
+        "    if os.path.exists(path): os.unlink(path)\n"
+        "    os.mkfifo(path)\n"
+        "os.kill(os.getppid(), 9)\n"
+    ),
+    "puts links that lead in a circle": (
+        "for name in ('lock', 'started', 'exit.json'):\n"
+        "    path = os.path.join('..', name)\n"
+        "    if os.path.exists(path): os.unlink(path)\n"
+        "    os.symlink(name, path)\n"
+        "os.kill(os.getppid(), 9)\n"
+    ),
+    "leaves no more than its log's folder, and no such file": (
+        "import shutil\nshutil.rmtree('../log')\nopen('../log', 'w').close()\n"
+        "print('x' * 200_000, flush=True)\n"
+    ),
 }
 
 

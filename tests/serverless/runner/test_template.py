@@ -119,6 +119,10 @@ def test_a_program_finds_its_own_module_of_a_name_that_is_imported_already(fast)
         ("import no_such_module", "EXIT_1", "No module named 'no_such_module'"),
         ("import atexit; atexit.register(print, 'bye')", "", "bye\n"),
         ("open('held', 'w').write('x'); f = open('kept', 'w'); f.write('y')", "", ""),
+        ("f = open('/dev/stdout', 'a'); f.write('unflushed')", "", "unflushed"),
+        ("class Last:\n    def __del__(self): print('last')\nlast = Last()", "", "last\n"),
+        ("import threading as t; t.Timer(0.2, print, ['late']).start()", "", "late\n"),
+        ("import ctypes; ctypes.CDLL(None).printf(b'from C')", "", "from C"),
     ],
 )
 def test_a_fork_ends_as_a_new_interpreter_would(fast, source, reason, said):

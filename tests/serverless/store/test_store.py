@@ -65,7 +65,7 @@ def test_operations_run_in_the_order_in_which_they_are_enqueued(store):
 
 def test_an_operation_that_is_refused_costs_the_others_nothing(store):
     gate = threading.Event()
-    held = store.enqueue(lambda transaction: gate.wait(10))
+    held = store.enqueue(lambda transaction: gate.wait(60))
     futures = [store.enqueue(accounts.add, name) for name in ("a", "b", "a", "c", "-", "d")]
     gate.set()
     held.result()

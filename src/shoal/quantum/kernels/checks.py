@@ -11,6 +11,7 @@ from shoal.tasks import shorten
 
 DTYPES = ("complex64", "complex128")
 SHOWN = 3
+ANGLES_AT_ONCE = 1 << 21
 
 
 def checked_rows(values: Any, name: str, *, like: np.ndarray | None = None) -> np.ndarray:
@@ -89,16 +90,19 @@ def checked_count(value: Any, name: str, *, least: int, optional: bool = False) 
 
 def check_angles(table: GateTable, rows: np.ndarray, name: str) -> None:
     """Raises ValueError for a row of which the feature map makes an angle that is not finite."""
-    with np.errstate(all="ignore"):
-        angles = table.angles(rows)
-    wrong = np.argwhere(~np.isfinite(angles))
-    if len(wrong):
-        row, column = wrong[0]
-        gate = next(gate for gate in table.gates if column in gate.angles)
-        raise ValueError(
-            f"{name}[{row}] = {shorten(rows[row])}: the feature map turns it into an angle of "
-            f"{angles[row, column]}, in the gate {gate.label or gate.name} on {list(gate.wires)}"
-        )
+    size = max(ANGLES_AT_ONCE // max(len(table.formulas.steps), 1), 1)
+    for start in range(0, len(rows), size):
+        with np.errstate(all="ignore"):
+            angles = table.angles(rows[start : start + size])
+        wrong = np.argwhere(~np.isfinite(angles))
+        if len(wrong):
+            row, column = start + wrong[0][0], wrong[0][1]
+            gate = next(gate for gate in table.gates if column in gate.angles)
+            raise ValueError(
+                f"{name}[{row}] = {shorten(rows[row])}: the feature map turns it into an angle of "
+                f"{angles[row - start, column]}, in the gate {gate.label or gate.name} on "
+                f"{list(gate.wires)}"
+            )
 
 
 def check_what(feature_map: Any, kernel: Any, noise: Any) -> None:

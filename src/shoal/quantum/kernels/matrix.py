@@ -12,13 +12,14 @@ from typing import Any, cast
 
 import numpy as np
 
+from shoal.quantum.conducting import VARIABLE
 from shoal.quantum.kernels import checks
 from shoal.quantum.kernels.functions import blackbox, detection
 from shoal.quantum.kernels.method import Asked, Method, Plan
 from shoal.quantum.kernels.methods import check_shots, checked_method, choose
 from shoal.quantum.kernels.noise import take_noise
 from shoal.quantum.kernels.report import KernelReport
-from shoal.quantum.kernels.tiling import Drawing, Options, compute
+from shoal.quantum.kernels.tiling import Drawing, Options, compute, described, workers_of
 from shoal.quantum.kernels.tracing import FeatureMap, GateTable, LibraryStates, trace
 from shoal.tasks import check_options, check_seed, memory_budget, part
 
@@ -69,7 +70,7 @@ def kernel_matrix(
         dtype: Precision of the states: ``"complex128"``, or ``"complex64"``, which takes half of
             the memory and the time and leaves errors of about 1e-6.
         executor: As for `shoal.map`; None: threads of this process, which share the states, unless
-            the variable `SHOAL_EXECUTOR` says otherwise.
+            the variable `SHOAL_EXECUTOR` says otherwise; one thread in a task of `shoal.map`.
         max_workers: How many tiles are computed at once, from 1. None: as many as cores.
         memory_bytes: What states and tiles at work may need besides the matrix. None: a quarter of
             what is free. States that do not fit are prepared again where they are needed.
@@ -77,7 +78,8 @@ def kernel_matrix(
             more rows computes only what is new.
         verify: From 0: so many rows are traced anew as plain numbers, to compare their gates; so
             many pairs are evaluated by `kernel` itself, to compare the entries.
-        seed: Of the shots; None: another one each time. As for `shoal.map`.
+        seed: Of the shots, as for `shoal.map`; None: another one each time, which no checkpoint
+            can go on from.
         progress: As for `shoal.map`.
         return_report: Whether to return a `KernelReport` too.
 
@@ -131,6 +133,11 @@ def kernel_matrix(
         Options(executor, max_workers, memory_bytes, checkpoint, (), progress),
     )
     check_shots(request.method, request.shots)
+    if shots is not None and seed is None and checkpoint is not None:
+        raise ValueError(
+            "seed=None with shots and a checkpoint: the same call would draw other shots when it "
+            "goes on; expected a seed"
+        )
     of = _of_map(feature_map, request) if kernel is None else _of_kernel(kernel, request)
     return of if return_report else of[0]
 
@@ -293,6 +300,8 @@ def _by_pairs(
         verify=request.verify,
         may_run_here=simulator,
     )
+    default = os.environ.get(VARIABLE) or "processes"
+    executor = "serial" if computed.ran_here else options.executor or default
     report = KernelReport(
         "pairs",
         why,
@@ -301,7 +310,8 @@ def _by_pairs(
         pairs=computed.pairs,
         from_checkpoint=computed.from_checkpoint,
         seconds={"kernel": computed.worker_seconds, "total": request.seconds()},
-        executor="this process" if computed.ran_here else "as asked",
+        executor=described(executor),
+        workers=workers_of(executor, options.max_workers),
     )
     return computed.matrix, report
 

@@ -12,9 +12,12 @@ from shoal.quantum.kernels.projected import Projected
 from shoal.quantum.kernels.statevectors import StateVectors
 from shoal.tasks import shorten
 
-AUTOMATIC: tuple[Method, ...] = (Products(), StateVectors(), MPS(), Densities())
-NAMED: dict[str, Method] = {each.name: each for each in (*AUTOMATIC, Projected())}
+# In the order of how well their times are known: BLAS is the same everywhere.
+OF_PURE_STATES: tuple[Method, ...] = (StateVectors(), Products(), MPS())
+WITH_NOISE: tuple[Method, ...] = (Densities(),)
+NAMED: dict[str, Method] = {each.name: each for each in (*OF_PURE_STATES, *WITH_NOISE, Projected())}
 NAMES = ("auto", *NAMED)
+NEARLY_A_TIE = 3.0
 NO_PROBABILITIES = ("projected",)
 
 
@@ -49,6 +52,9 @@ def check_shots(method: Method | None, shots: int | None) -> None:
 def choose(method: Method | None, asked: Asked) -> tuple[Method, str]:
     """The method that was asked for, else the fastest that can do it; and why, in words.
 
+    Estimates are rough: of methods within a factor of `NEARLY_A_TIE` of the fastest, the one comes
+    first whose time is known best.
+
     Raises:
         ValueError: If it cannot do what is asked, or none can.
     """
@@ -57,13 +63,15 @@ def choose(method: Method | None, asked: Asked) -> tuple[Method, str]:
         if why_not is not None:
             raise ValueError(f"method={method.name!r} does not apply, because {why_not}")
         return method, "it was asked for"
-    refusals = {each: each.why_not(asked) for each in AUTOMATIC}
+    methods = OF_PURE_STATES if asked.noise is None else WITH_NOISE
+    refusals = {each: each.why_not(asked) for each in methods}
     able = [each for each, why_not in refusals.items() if why_not is None]
     if not able:
         reasons = "; ".join(f"{each.name}: {why_not}" for each, why_not in refusals.items())
         raise ValueError(f"feature_map: no method can compute this kernel: {reasons}")
     seconds = {each.name: each.seconds(asked) for each in able}
-    best = min(able, key=lambda each: seconds[each.name])
+    limit = NEARLY_A_TIE * min(seconds.values())
+    best = next(each for each in able if seconds[each.name] <= limit)
     others = [f"{name} {value:.2g} s" for name, value in seconds.items() if name != best.name]
     why = f"estimated at {seconds[best.name]:.2g} s on one core"
     return best, f"{why}; {', '.join(others)}" if others else why

@@ -7,7 +7,8 @@ The generator is Philox 4x32-10 of J. Salmon et al., "Parallel random numbers: a
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from shoal.quantum.kernels.compiling import compiled
 
 LOW = np.uint64(0xFFFFFFFF)
 WORD = np.uint64(32)
@@ -26,7 +27,7 @@ def key_words(seed: int | np.random.SeedSequence) -> np.ndarray:
     return seed.generate_state(2, np.uint32).astype(np.uint64)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def philox(
     key: np.ndarray, c0: int, c1: int, c2: int, c3: int
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -42,7 +43,7 @@ def philox(
     return x0, x1, x2, x3
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def two_uniforms(key: np.ndarray, i: int, j: int, attempt: int, kind: int) -> tuple[float, float]:
     """Two independent numbers from [0, 1), of 53 bits, for the pair (i, j), each below 2**32."""
     x0, x1, x2, x3 = philox(key, i, j, attempt, kind)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from shoal.quantum.kernels.chains import prepare_chains
+from shoal.quantum.kernels.compiling import compiled
 from shoal.quantum.kernels.method import Asked, Side
 from shoal.quantum.kernels.tracing import GateTable
 
@@ -97,7 +97,7 @@ class ProductsPlan:
         return 20.0 * n_rows * n_columns * self.table.n_qubits
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled
 def _multiply(left: np.ndarray, right: np.ndarray, same: bool, values: np.ndarray) -> None:
     """Multiplies in the factors of one qubit after another, for a few rows at a time.
 
@@ -114,7 +114,7 @@ def _multiply(left: np.ndarray, right: np.ndarray, same: bool, values: np.ndarra
                     _factor(left[row, qubit], right[qubit, :, start:stop], values[row, start:stop])
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled
 def _factor(one: np.ndarray, others: np.ndarray, values: np.ndarray) -> None:
     """One row's qubit with the same qubit of many columns."""
     ar, ai, br, bi = one[0], one[1], one[2], one[3]

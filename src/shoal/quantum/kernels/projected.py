@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from shoal.quantum.kernels.chains import bloch_vectors, bond_bounds, prepare_chains
+from shoal.quantum.kernels.compiling import compiled
 from shoal.quantum.kernels.densities import Densities, densities
 from shoal.quantum.kernels.method import Asked, Side
+from shoal.quantum.kernels.mps import LARGEST_EXACT
 from shoal.quantum.kernels.noise import Noise, take_noise
 from shoal.quantum.kernels.states import prepare
 from shoal.quantum.kernels.tracing import FeatureMap, GateTable
 from shoal.tasks import shorten
 
 LARGEST_STATE = 22
-LARGEST_BOND = 64
 FLOPS_PER_SECOND = 5e9
 SECONDS_PER_AMPLITUDE = 2e-9
 
@@ -117,7 +117,7 @@ class ProjectedPlan:
         if self.noise is not None:
             return int(16 * n_rows * n_columns + 32 * rows * 4**n)
         if _by_chains(self.feature_map):
-            return int(16 * n_rows * n_columns + 4 * 32 * rows * n * LARGEST_BOND)
+            return int(16 * n_rows * n_columns + 4 * 32 * rows * n * LARGEST_EXACT)
         return int(16 * n_rows * n_columns + 32 * rows * 2**n)
 
     def flops(self, n_rows: int, n_columns: int) -> float:
@@ -130,7 +130,7 @@ def _by_chains(feature_map: FeatureMap) -> bool:
     if not isinstance(feature_map, GateTable):
         return False
     bonds = bond_bounds(feature_map)
-    if isinstance(bonds, str) or bonds.max() > LARGEST_BOND:
+    if isinstance(bonds, str) or bonds.max() > LARGEST_EXACT:
         return False
     return bool(bonds.max() ** 2 * feature_map.n_qubits < 2**feature_map.n_qubits)
 
@@ -154,7 +154,7 @@ def features(feature_map: FeatureMap, rows: np.ndarray, noise: Noise | None = No
     return found.reshape(n_rows, -1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _bloch_vectors(states: np.ndarray, found: np.ndarray) -> None:
     """For each state and wire, sums over pairs of amplitudes that differ in that wire alone."""
     for row in range(states.shape[0]):
@@ -172,7 +172,7 @@ def _bloch_vectors(states: np.ndarray, found: np.ndarray) -> None:
             found[row, wire, 2] = across
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _square_distances(left: np.ndarray, right: np.ndarray, distances: np.ndarray) -> None:
     """Adds up squared differences; `right` has the shape (features, columns)."""
     for row in range(distances.shape[0]):

@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from shoal.quantum.kernels.compiling import compiled
 from shoal.quantum.kernels.philox import key_words, two_uniforms
 
 SYMMETRIC = 0x73796D6D
@@ -69,7 +69,7 @@ def binomial(
     return drawn
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _draw(
     values: np.ndarray,
     shots: float,
@@ -88,7 +88,7 @@ def _draw(
             drawn[row, col] = _count(values[row, col], shots, key, kind, i, j) / shots
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count(value: float, shots: float, key: np.ndarray, kind: int, i: int, j: int) -> float:
     """How many of the shots came out as 0: of a rare event few are counted, from its own end."""
     if math.isnan(value):
@@ -105,7 +105,7 @@ def _count(value: float, shots: float, key: np.ndarray, kind: int, i: int, j: in
     return counted if value <= 0.5 else shots - counted
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _by_inversion(rare: float, shots: float, key: np.ndarray, kind: int, i: int, j: int) -> float:
     """Adds up probabilities from 0 until they pass one uniform number."""
     left, _ = two_uniforms(key, i, j, 0, kind)
@@ -121,7 +121,7 @@ def _by_inversion(rare: float, shots: float, key: np.ndarray, kind: int, i: int,
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _by_rejection(rare: float, shots: float, key: np.ndarray, kind: int, i: int, j: int) -> float:
     """Transformed rejection, algorithm BTRS of W. Hörmann, J. Stat. Comput. Simul. 46 (1993) 101.
 
@@ -152,7 +152,7 @@ def _by_rejection(rare: float, shots: float, key: np.ndarray, kind: int, i: int,
             return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _log_ratio(count: float, mode: float, shots: float, rare: float) -> float:
     """Logarithm of the probability of `count` over that of the mode, by Stirling's series."""
     odds = rare / (1.0 - rare)
@@ -168,7 +168,7 @@ def _log_ratio(count: float, mode: float, shots: float, rare: float) -> float:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _tail(k: float) -> float:
     """What Stirling's formula for log(k!), written about k + 1, leaves out."""
     if k < 10.0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal.quantum.kernels.method import Asked, Side
-from shoal.quantum.kernels.product import overlaps
+from shoal.quantum.kernels.overlaps import overlaps
 from shoal.quantum.kernels.states import Preparation
 from shoal.quantum.kernels.tracing import LibraryStates
 

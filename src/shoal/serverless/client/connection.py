@@ -97,7 +97,7 @@ class Connection:
             NotAuthenticated: If it does not know the token.
         """
         try:
-            answer = self.api("GET", "/programs/", patience=1.0)
+            answer = self.api("GET", "/programs/", params={"limit": "1"}, patience=1.0)
             answer.json()
         except NotAuthenticated as error:
             raise _not_known(f"{self.host} does not accept the token", error) from error

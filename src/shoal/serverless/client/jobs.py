@@ -55,17 +55,31 @@ class Job:
         """What the gateway tells about it, in the words of the wire; without its result."""
         return row(self._connection, self.job_id)
 
-    def result(self, wait: bool = True, *, timeout_seconds: float | None = None) -> Any:
+    def result(
+        self,
+        wait: bool = True,
+        cadence: float = 30,
+        verbose: bool = False,  # noqa: ARG002 - the published clients' name
+        maxwait: int = 0,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Any:
         """What the program saved, as Python values again; None if it saved nothing.
 
         Args:
             wait: Whether to wait for its end.
-            timeout_seconds: How long, at most; the job goes on after that.
+            cadence: How often the published clients look, in seconds; here the end is told.
+            verbose: Accepted, without effect; `follow` shows more.
+            maxwait: How often they look at most: waits for `maxwait` times `cadence` seconds, or
+                as long as it takes if that is 0.
+            timeout_seconds: How long to wait, at most; the job goes on after that.
 
         Raises:
             JobFailed: If it ended without success; the message ends with the program's traceback.
             ResultNotReady: If it has not ended yet.
         """
+        if timeout_seconds is None and maxwait:
+            timeout_seconds = maxwait * cadence
         text = self.result_text(wait, timeout_seconds=timeout_seconds)
         return None if text is None else decode(text)
 
@@ -135,7 +149,8 @@ class Job:
                 text.flush()
             elif update.shown != shown:
                 shown = update.shown
-                notes.write(f"[{time.monotonic() - began:7.1f} s] {inert(shown)}\n")
+                said = f"{shown}: {update.message}" if update.message else shown
+                notes.write(f"[{time.monotonic() - began:7.1f} s] {inert(said)}\n")
                 notes.flush()
         return shown
 
@@ -143,17 +158,20 @@ class Job:
         """Waits for its end, and returns its last status; does not raise if it fails."""
         return self._wait(timeout_seconds).shown
 
-    def stop(self) -> str:
+    def stop(self, service: Any = None) -> str:  # noqa: ARG002 - the published clients' name
         """Has it stopped, with all its processes; returns what the gateway says.
 
         It has ended when `status` says so. What has ended already stays as it is.
+
+        Args:
+            service: Accepted, without effect: what it began at IBM is not stopped with it.
         """
         answer = self._connection.api("POST", f"/jobs/{self.job_id}/stop/", json={})
         return str(object_of(answer).get("message", ""))
 
-    def cancel(self) -> str:
+    def cancel(self, service: Any = None) -> str:
         """The same as `stop`, in the words of the current clients."""
-        return self.stop()
+        return self.stop(service)
 
     def events(self, type: str | None = None) -> list[dict[str, Any]]:
         """What happened to it, the oldest first.

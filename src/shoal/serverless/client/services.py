@@ -317,6 +317,16 @@ class ServerlessProvider(ServerlessClient):
         """Uploads a program with its folder; returns its title."""
         return self._upload(program).title
 
+    def run(self, program: Program | str, *args: Any, **options: Any) -> Job:
+        """As `ServerlessClient.run`; a program with files of its own is uploaded first.
+
+        That is what `run` of a `Program` did in these clients. One that comes from the gateway is
+        run as it is there.
+        """
+        if isinstance(program, Program) and program.client is None and program.entrypoint:
+            program = self._upload(program)
+        return super().run(program, *args, **options)
+
     def get_job_by_id(self, job_id: str) -> Job:
         """The same as `job`."""
         return self.job(job_id)
@@ -329,7 +339,10 @@ class ServerlessProvider(ServerlessClient):
 def _required(token: str | None) -> str:
     found = token or _from_environment("TOKEN")
     if not found:
-        raise ValueError("token=None: expected a token, here or as SHOAL_GATEWAY_TOKEN")
+        raise ValueError(
+            "token=None: expected a token, here (in a shell: --token-file FILE) or in the variable "
+            "SHOAL_GATEWAY_TOKEN"
+        )
     return found
 
 

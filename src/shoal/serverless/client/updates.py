@@ -75,10 +75,16 @@ class State:
 
 
 class Written(NamedTuple):
-    """Something that a job wrote, and the offset in bytes where what follows begins."""
+    """Something that a job wrote.
+
+    Attributes:
+        end: The offset in bytes where what follows begins.
+        attempt: Which run of the job wrote it; a job that runs again writes anew.
+    """
 
     text: str
     end: int
+    attempt: int | None = None
 
 
 def state(connection: Connection, job_id: str) -> State:
@@ -113,13 +119,13 @@ def updates(
     deadline = None
     if timeout_seconds is not None:
         deadline = time.monotonic() + check_seconds("timeout_seconds", timeout_seconds)
-    offset, tries, away_since = 0, pauses(), None
+    last, tries, away_since = Written("", 0), pauses(), None
     while True:
         try:
-            for update in _streamed(connection, job_id, logs, offset, deadline):
+            for update in _streamed(connection, job_id, logs, last, deadline):
                 tries, away_since = pauses(), None
                 if isinstance(update, Written):
-                    offset = update.end
+                    last = update
                 yield update
                 if isinstance(update, State) and update.is_terminal:
                     return
@@ -145,15 +151,17 @@ def check(deadline: float | None, job_id: str, cause: BaseException | None = Non
 
 
 def _streamed(
-    connection: Connection, job_id: str, logs: bool, offset: int, deadline: float | None
+    connection: Connection, job_id: str, logs: bool, last: Written, deadline: float | None
 ) -> Iterator[State | Written]:
-    """One event stream, which ends early so as not to be silent beyond the deadline."""
+    """One event stream from where the last one ended, which ends early so as not to be silent beyond the deadline."""
     began = time.monotonic()
     read_seconds = SILENCE_SECONDS
     if deadline is not None:
         read_seconds = min(read_seconds, max(deadline - began, 0.05))
     path = f"/jobs/{job_id}/stream/"
-    params = {"logs": "true" if logs else "false", "offset": str(offset)}
+    params = {"logs": "true" if logs else "false", "offset": str(last.end)}
+    if last.attempt is not None:
+        params["attempt"] = str(last.attempt)
     headers = {"Accept": "text/event-stream"}
     with connection.stream(path, read_seconds=read_seconds, params=params, headers=headers) as told:
         if not told.headers.get("content-type", "").startswith("text/event-stream"):
@@ -162,7 +170,8 @@ def _streamed(
             if kind == "status":
                 yield State.of(data)
             elif kind == "log":
-                yield Written(str(data.get("text", "")), int(data.get("end", offset)))
+                end = int(data.get("end", last.end))
+                yield Written(str(data.get("text", "")), end, data.get("attempt"))
             now = time.monotonic()
             if deadline is not None and deadline - now < read_seconds and now - began > 1.0:
                 return

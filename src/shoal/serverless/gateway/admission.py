@@ -42,6 +42,13 @@ def check_address(settings: Settings, store: Store) -> None:
         )
 
 
+def check_job_python(settings: Settings) -> None:
+    """Raises CannotServe if the interpreter of the jobs cannot be run."""
+    python = settings.job_python
+    if not (Path(python).is_file() and os.access(python, os.X_OK)):
+        raise CannotServe(f"job_python={python!r}: no program that can be run, so no job could be")
+
+
 def first_token(store: Store, data: Path) -> str | None:
     """Makes the administrator and a token, if there is none that is valid; returns the token.
 
@@ -51,9 +58,18 @@ def first_token(store: Store, data: Path) -> str | None:
 
 
 def demo_user(store: Store) -> None:
-    """Makes the notebook's user, with the password of the notebook."""
-    password_hash = hashed(DEMO_PASSWORD)
-    store.write(_set_user, DEMO_NAME, password_hash)
+    """Makes the notebook's user, with the password of the notebook.
+
+    Raises:
+        CannotServe: If somebody has that name, and a password of their own.
+    """
+    account = store.read(found, DEMO_NAME)
+    kept = None if account is None else account.password_hash
+    if kept is not None and not matches(kept, DEMO_PASSWORD):
+        raise CannotServe(
+            f"--demo-user: there is a user named {DEMO_NAME!r} already, with another password"
+        )
+    store.write(_set_user, DEMO_NAME, kept or hashed(DEMO_PASSWORD))
 
 
 def forget_demo_user(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from shoal.serverless.gateway.web.bodies import Body, Fields, read_fields
@@ -14,6 +14,8 @@ from shoal.serverless.models import Principal
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
+
+T = TypeVar("T")
 
 _MOST_QUERY_FIELDS = 32
 MOST_NAME_CHARACTERS = 255
@@ -89,9 +91,17 @@ class Asked:
     def flag(self, name: str, default: bool) -> bool:
         """A true or false in the query."""
         words = {"true": True, "1": True, "false": False, "0": False, "": default}
+        return self._chosen(name, words, "true or false")
+
+    def is_provided(self) -> bool | None:
+        """Whether ``filter`` in the query asks for programs of providers; None asks for all."""
+        words = {"catalog": True, "serverless": False, "": None}
+        return self._chosen("filter", words, "serverless or catalog")
+
+    def _chosen(self, name: str, words: Mapping[str, T], expected: str) -> T:
         text = self.query.get(name, "").lower()
         if text not in words:
-            raise bad(f"{name}={text[:50]!r}: expected true or false.")
+            raise bad(f"{name}={text[:50]!r}: expected {expected}.")
         return words[text]
 
     async def fields(self, *, most_bytes: int, most_text: int | None = None) -> Fields:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from shoal.serverless.errors import NotFound
 from shoal.serverless.gateway.following import Following
 from shoal.serverless.gateway.people import Logins, Tokens
 from shoal.serverless.models import Principal
@@ -21,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 8
-_CHECKS_AT_ONCE = 2
+_ASKED_AT_ONCE = 2
 _KEPT_ANSWERS = 4096
 _KEPT_ANSWER_BYTES = 16 * 1024
 _TOLD = 20_000
@@ -33,7 +32,6 @@ class Gateway:
     Attributes:
         settings: What the operator decided.
         store: What is kept.
-        checks: Room for processes that check arguments.
         requests: How many requests were answered, by status.
     """
 
@@ -45,8 +43,8 @@ class Gateway:
         self.following = Following(store, self._jobs_changed)
         self.told = Told()
         self.finished = Finished()
-        self.checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self.requests: Counter[int] = Counter()
+        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="shoal-gateway")
 
     async def read(
@@ -65,6 +63,29 @@ class Gateway:
         """Does in a thread what would keep everybody else waiting."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+    async def output_of(
+        self, command: Sequence[str], given: bytes = b"", *, seconds: float
+    ) -> bytes | None:
+        """What another program writes, which is given some bytes and no environment.
+
+        Few are asked at once. None if it fails, or takes longer than so many seconds.
+        """
+        pipe = asyncio.subprocess.PIPE
+        async with self._asking:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env={}
+            )
+            try:
+                async with asyncio.timeout(seconds):
+                    said, _ = await process.communicate(given)
+            except TimeoutError:
+                return None
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        return said if process.returncode == 0 else None
 
     async def principal(self, text: str) -> Principal | None:
         """Who holds a token."""
@@ -128,8 +149,3 @@ class Finished:
             self._kept[account_id, job_id, form] = answer
             if len(self._kept) > _KEPT_ANSWERS:
                 self._kept.popitem(last=False)
-
-
-def not_found(job_id: str) -> NotFound:
-    """The words for a job that is not there, or not the asker's."""
-    return NotFound(f"Job [{job_id}] not found")

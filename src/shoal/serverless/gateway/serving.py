@@ -55,6 +55,7 @@ def serve(
         StoreError: If the data directory cannot be used.
     """
     _allow_descriptors()
+    admission.check_job_python(settings)
     with contextlib.ExitStack() as ending:
         store = ending.enter_context(Store(settings.data))
         admission.check_address(settings, store)

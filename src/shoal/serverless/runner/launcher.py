@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from shoal.serverless.models import Job
 from shoal.serverless.runner import forking
-from shoal.serverless.runner.launching import SHIM, common_environment, prepare, start_shim
+from shoal.serverless.runner.launching import SHIM, clear, common_environment, prepare, start_shim
 from shoal.serverless.runner.places import Place
 from shoal.serverless.settings import Settings
 from shoal.serverless.store import Claim, Store
@@ -65,6 +66,10 @@ class Launcher:
     def prepare(self, claim: Claim, place: Place) -> None:
         """As `launching.prepare`."""
         prepare(claim, place, self._store, self._settings, self._gateway)
+
+    def clear(self, job: Job, place: Place) -> None:
+        """As `launching.clear`."""
+        clear(job, place, self._settings)
 
     def start(self, claim: Claim, place: Place) -> Started:
         """Starts the shim of a prepared attempt.

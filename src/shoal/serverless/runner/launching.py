@@ -41,7 +41,7 @@ def prepare(claim: Claim, place: Place, store: Store, settings: Settings, gatewa
         os.link(place.arguments, place.program / "arguments.serverless")
     place.results.parent.mkdir(exist_ok=True, mode=0o700)
     variables = environment(claim, place, settings, gateway, os.environ)
-    _share_arguments(variables, place)
+    _share_arguments(claim.job, place, settings)
     if len(text.encode()) < ARGUMENT_VARIABLE_BYTES:
         variables["ENV_JOB_ARGUMENTS"] = text
     spec = {
@@ -115,11 +115,10 @@ def limits() -> dict[str, int]:
     return {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
 
 
-def clear(place: Place) -> None:
+def clear(job: Job, place: Place, settings: Settings) -> None:
     """Removes what only a living job needs, wherever it is."""
-    with suppress(OSError, ValueError, KeyError):  # it was never prepared
-        variables = json.loads((place.folder / "spec.json").read_bytes())["environment"]
-        _share_arguments(variables, None)
+    with suppress(OSError):
+        _share_arguments(job, None, settings)
     place.clear()
 
 
@@ -147,14 +146,14 @@ def _data_folder_of(job: Job, settings: Settings) -> Path:
     return data_folder(settings, job.account_id, job.provider, job.title)
 
 
-def _share_arguments(variables: Mapping[str, str], place: Place | None) -> None:
+def _share_arguments(job: Job, place: Place | None, settings: Settings) -> None:
     """Has the arguments, or no more, where qiskit-serverless 0.26 to 0.31 looks for them.
 
     The folder is the account's, whose jobs may have put anything there; no link is followed.
     """
-    data = Path(variables["DATA_PATH"])
+    data = _data_folder_of(job, settings)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    name = f"{variables['ENV_JOB_ID_GATEWAY']}.json"
+    name = f"{job.id}.json"
     with suppress(FileExistsError):
         (data / "arguments").mkdir(mode=0o700)
     with suppress(OSError):

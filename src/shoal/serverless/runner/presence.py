@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
 import socket
 from pathlib import Path
 
+_NO_LOCK = (errno.EACCES, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.ENXIO)
+
 
 def held(path: Path) -> bool:
-    """Whether somebody holds the lock of this file; False where there is none."""
+    """Whether somebody holds the lock of this file; False where there is none.
+
+    A job may have put something else in its place, on which nobody must wait, or locked us out.
+    """
     try:
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+        lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_LOCK:
+            return False
+        raise
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -19,7 +19,7 @@ from shoal.serverless.errors import ServerlessError
 from shoal.serverless.models import Ending, Job, JobStatus
 from shoal.serverless.runner import outcomes
 from shoal.serverless.runner.launcher import Launcher
-from shoal.serverless.runner.launching import SHIM, clear
+from shoal.serverless.runner.launching import SHIM
 from shoal.serverless.runner.leftovers import end_leftovers
 from shoal.serverless.runner.places import Exit, Place, Stage
 from shoal.serverless.runner.presence import Presence
@@ -40,6 +40,7 @@ class Watch:
     """An attempt that is watched.
 
     Attributes:
+        job: As it was when we came across it.
         handle: Of the shim's process, readable when it ends; None where there is none.
         begun: A pipe that tells that the program runs; None where there is none.
         shim: The process id of a shim that is our child and has not ended yet.
@@ -47,14 +48,23 @@ class Watch:
         stop_asked: When the shim was first asked to stop, by the monotonic clock.
     """
 
-    job_id: str
-    fence: int
+    job: Job
     place: Place
     handle: int | None = None
     begun: int | None = None
     shim: int | None = None
     busy: bool = False
     stop_asked: float | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The job's."""
+        return self.job.id
+
+    @property
+    def fence(self) -> int:
+        """Of this attempt."""
+        return self.job.fence
 
 
 class Runner:
@@ -199,7 +209,7 @@ class Runner:
 
     def _attend(self, watch: Watch, job: Job | None) -> None:
         """Does what an attempt needs now."""
-        if job is not None and job.stop_requested_at and watch.place.folder.exists():
+        if job is not None and job.stop_requested_at:
             watch.place.ask_to_stop()
         if watch.busy:
             return
@@ -256,7 +266,7 @@ class Runner:
         if old is not None and not old.busy:
             self._close(old)
         place = Place(self._folder, job.id, job.fence)
-        watch = self._watches[job.id] = Watch(job.id, job.fence, place)
+        watch = self._watches[job.id] = Watch(job, place)
         return watch
 
     def _forget(self, watch: Watch) -> None:
@@ -374,12 +384,12 @@ class Runner:
             self._end(watch, outcomes.never_started(job.fence))
             return
         self._store.write(attempts.put_back, watch.job_id, watch.fence)
-        clear(watch.place)
+        self._launcher.clear(watch.job, watch.place)
 
     def _end(self, watch: Watch, ending: Ending) -> None:
         self._store.write(attempts.finish, watch.job_id, watch.fence, ending)
         self._step("recorded")
-        clear(watch.place)
+        self._launcher.clear(watch.job, watch.place)
 
 
 def _is_reaped(pid: int) -> bool:

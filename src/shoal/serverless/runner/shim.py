@@ -247,10 +247,10 @@ class Log:
     def __init__(self, folder: str, most_bytes: int) -> None:
         self._folder = folder
         self._piece = max(most_bytes // LOG_PIECES, 1)
-        self._left = 0
+        self._left = self.size = 0
         self._file: int | None = None
-        self.size = 0
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with contextlib.suppress(OSError):  # as below: whatever is wrong costs some of the log
+            os.makedirs(folder, mode=0o700, exist_ok=True)
 
     def write(self, data: bytes) -> None:
         """Adds bytes; the oldest piece goes when there are too many. Never raises."""
@@ -277,12 +277,12 @@ class Log:
     def _next(self) -> None:
         self.close()
         self._left = self._piece
-        pieces = sorted(os.listdir(self._folder))
-        for name in pieces[: max(len(pieces) - LOG_PIECES + 1, 0)]:
-            os.unlink(os.path.join(self._folder, name))
-        path = os.path.join(self._folder, f"{self.size:016d}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
         with contextlib.suppress(OSError):
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            for name in sorted(os.listdir(self._folder))[: 1 - LOG_PIECES]:
+                os.unlink(os.path.join(self._folder, name))
+            path = os.path.join(self._folder, f"{self.size:016d}")
+            self._file = os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _hear_signals() -> int:

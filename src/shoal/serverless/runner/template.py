@@ -12,6 +12,7 @@ handle of the shim, ``stale`` if what is installed has changed, or ``failed`` wi
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -20,6 +21,7 @@ import random
 import signal
 import socket
 import sys
+import threading
 from types import ModuleType
 
 MARK = "SHOAL_ATTEMPT"
@@ -46,8 +48,9 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for them
     gc.collect()
     gc.freeze()
-    names = {name.partition(".")[0] for name in sys.modules}
-    control.send(" ".join(["ready", *sorted(names)]).encode())
+    names = frozenset(sys.modules)
+    packages = {name.partition(".")[0] for name in names}
+    control.send(" ".join(["ready", *sorted(packages)]).encode())
     asked = _serve(control, installed)
     if asked is None:
         return
@@ -57,6 +60,29 @@ def main() -> None:
     except Entered as entered:
         arguments = entered.arguments
     start.run(arguments)  # here, so that the program's errors have no context
+    _leave(names)
+
+
+def _leave(imported: frozenset[str]) -> NoReturn:
+    """Ends a program that returned as an interpreter ends, but for what the template imported.
+
+    Taking that apart would copy most of its pages, and take longer than many programs.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as the interpreter does
+    atexit._run_exitfuncs()  # noqa: SLF001 - the same
+    own = [module for name, module in sys.modules.items() if name not in imported]
+    for module in [sys.modules["__main__"], *own]:
+        values = vars(module)
+        values.update({name: None for name in values if name != "__builtins__"})
+    gc.collect()
+    status = 0
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            status = 120 if stream is sys.stdout and stream is not None else status
+    ctypes.CDLL(None).fflush(None)
+    os._exit(status)
 
 
 class Entered(BaseException):

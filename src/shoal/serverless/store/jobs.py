@@ -189,10 +189,18 @@ def request_stop(transaction: Transaction, principal: Principal, job_id: str) ->
 def set_sub_status(
     transaction: Transaction, principal: Principal, job_id: str, sub_status: SubStatus
 ) -> Job:
-    """Records what a job says it is doing; raises NotActive once it has ended."""
+    """Records what a job says it is doing, if that is something else than before.
+
+    Raises:
+        NotActive: Once it has ended.
+        QuotaExceeded: If it has said enough.
+    """
     found = _active(transaction, principal, job_id)
-    transaction.change(update(job).where(job.c.id == job_id).values(sub_status=sub_status))
     before = found.sub_status
+    if before == sub_status:
+        return found
+    _check_reports(transaction, job_id, EventKind.SUB_STATUS)
+    transaction.change(update(job).where(job.c.id == job_id).values(sub_status=sub_status))
     row = _event(transaction, principal, job_id, EventKind.SUB_STATUS, {})
     transaction.change(insert(event).values(**row, before=before, after=sub_status))
     transaction.job_changed(job_id)
@@ -318,14 +326,20 @@ def _report(
     data: Mapping[str, Any],
 ) -> Event:
     _active(transaction, principal, job_id)
-    mine = (event.c.job_id == job_id, event.c.kind == kind)
-    if transaction.value(select(func.count()).select_from(event).where(*mine)) >= MOST_REPORTS:
-        raise _exceeded("The job has reported enough of this kind.", MOST_REPORTS)
+    mine = _check_reports(transaction, job_id, kind)
     row = _event(transaction, principal, job_id, kind, data)
     transaction.change(insert(event).values(**row))
     transaction.job_changed(job_id)
     newest = select(event).where(*mine).order_by(event.c.number.desc())
     return _event_of(transaction.all(newest.limit(1))[0])
+
+
+def _check_reports(transaction: Transaction, job_id: str, kind: EventKind) -> tuple[Any, ...]:
+    """Where the job's events of a kind are, of which there may be one more."""
+    mine = (event.c.job_id == job_id, event.c.kind == kind)
+    if transaction.value(select(func.count()).select_from(event).where(*mine)) >= MOST_REPORTS:
+        raise _exceeded("The job has reported enough of this kind.", MOST_REPORTS)
+    return mine
 
 
 def _payload(transaction: Transaction, job_id: str, kind: str) -> Payload | None:

@@ -1,23 +1,16 @@
-"""What users keep: programs with versions that never change, and files."""
+"""What users keep: programs, with versions that never change."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from shoal.serverless.errors import NotFound
 from shoal.serverless.identifiers import new_id
-from shoal.serverless.models import (
-    NewProgram,
-    Page,
-    Principal,
-    Program,
-    StoredFile,
-    moment,
-)
-from shoal.serverless.store.database.schema import file, program, program_version
+from shoal.serverless.models import NewProgram, Page, Principal, Program, moment
+from shoal.serverless.store.database.schema import program, program_version
 from shoal.serverless.store.store import Transaction
 from shoal.serverless.store.texts import checked
 
@@ -107,93 +100,11 @@ def page(
     return Page(tuple(map(_program, rows)), total)
 
 
-def keep_file(
-    transaction: Transaction,
-    principal: Principal,
-    name: str,
-    *,
-    sha256: str,
-    size_bytes: int,
-    function: str = "",
-    provider: str = "",
-) -> StoredFile:
-    """Keeps a file whose bytes are a blob already; one of the same name is replaced."""
-    checked("name", name, least=1)
-    checked("function", function)
-    checked("provider", provider)
-    mine = _file_named(principal, name, function, provider)
-    transaction.change(delete(file).where(*mine))
-    row = {
-        "id": new_id(),
-        "account_id": principal.account_id,
-        "provider": provider,
-        "function": function,
-        "name": name,
-        "size_bytes": size_bytes,
-        "sha256": sha256,
-        "created_us": transaction.now_us,
-    }
-    transaction.change(insert(file).values(row))
-    return get_file(transaction, principal, name, function=function, provider=provider)
-
-
-def get_file(
-    transaction: Transaction,
-    principal: Principal,
-    name: str,
-    *,
-    function: str = "",
-    provider: str = "",
-) -> StoredFile:
-    """A file by its name; raises NotFound."""
-    mine = _file_named(principal, name, function, provider)
-    row = transaction.first(select(file).where(*mine))
-    if row is None:
-        raise NotFound(f"there is no file {name!r}")
-    return _file(row)
-
-
-def files(
-    transaction: Transaction, principal: Principal, *, function: str = "", provider: str = ""
-) -> tuple[StoredFile, ...]:
-    """The account's files of one function, or of none, by name."""
-    mine = (
-        file.c.account_id == principal.account_id,
-        file.c.function == function,
-        file.c.provider == provider,
-    )
-    return tuple(map(_file, transaction.all(select(file).where(*mine).order_by(file.c.name))))
-
-
-def drop_file(
-    transaction: Transaction,
-    principal: Principal,
-    name: str,
-    *,
-    function: str = "",
-    provider: str = "",
-) -> None:
-    """Forgets a file; raises NotFound."""
-    if not transaction.change(
-        delete(file).where(*_file_named(principal, name, function, provider))
-    ):
-        raise NotFound(f"there is no file {name!r}")
-
-
 def _named(principal: Principal, title: str, provider: str) -> tuple[Any, ...]:
     return (
         program.c.account_id == principal.account_id,
         program.c.title == title,
         program.c.provider == provider,
-    )
-
-
-def _file_named(principal: Principal, name: str, function: str, provider: str) -> tuple[Any, ...]:
-    return (
-        file.c.account_id == principal.account_id,
-        file.c.name == name,
-        file.c.function == function,
-        file.c.provider == provider,
     )
 
 
@@ -220,19 +131,6 @@ def _program(row: Row[Any]) -> Program:
         artifact_bytes=row.artifact_bytes,
         details=json.loads(row.details),
         created_at=moment(row.created_us),
-    )
-
-
-def _file(row: Row[Any]) -> StoredFile:
-    return StoredFile(
-        id=row.id,
-        account_id=row.account_id,
-        name=row.name,
-        size_bytes=row.size_bytes,
-        sha256=row.sha256,
-        created_at=moment(row.created_us),
-        function=row.function,
-        provider=row.provider,
     )
 
 

@@ -194,10 +194,6 @@ class Store:
 
 def _referred(transaction: Transaction, names: Collection[str]) -> set[str]:
     tables = database.schema
-    columns = (
-        tables.payload.c.sha256,
-        tables.program_version.c.artifact_sha256,
-        tables.file.c.sha256,
-    )
+    columns = (tables.payload.c.sha256, tables.program_version.c.artifact_sha256)
     found = union_all(*(select(column).where(column.in_(names)) for column in columns))
     return {row[0] for row in transaction.all(found)}

@@ -112,7 +112,7 @@ def test_the_alignment_of_more_than_two_classes_is_1_where_the_kernel_tells_them
         (lambda: target_alignment(np.eye(2), [[1], [2]]), ValueError, "one for each sample"),
         (lambda: KernelAlignment(ansatz, x, [1, -1]), ValueError, "2 labels: expected 7"),
         (lambda: KernelAlignment(ansatz, x[:0], []), ValueError, "expected"),
-        (lambda: KernelAlignment(ansatz, x * np.nan, labels), ValueError, "NaN"),
+        (lambda: KernelAlignment(ansatz, x * np.nan, labels), ValueError, r"x\[0, 0\] = nan"),
         (lambda: train_kernel(ansatz, x, labels, weights, steps=0), ValueError, "steps=0"),
         (lambda: train_kernel(ansatz, x, labels, weights, batch_size=1), ValueError, "batch_size"),
         (

@@ -222,6 +222,7 @@ def test_fit_trains_the_weights_where_it_is_asked_to():
         (FidelityKernel(kernel=by_hand, reps=2), "for a feature_map"),
         (FidelityKernel(rotations, bandwidth=0), "bandwidth=0"),
         (FidelityKernel(rotations, bandwidth=np.nan), "bandwidth=nan"),
+        (FidelityKernel(rotations, bandwidth=None), "bandwidth=None"),
         (FidelityKernel(rotations, reps=0), "reps=0"),
         (FidelityKernel(rotations, repair="eig"), "repair='eig'"),
         (FidelityKernel(rotations, train_steps=3), "without weights to start from"),

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import shoal
 from shoal.quantum.kernels.tiling import Drawing, Options, compute
 from shoal.quantum.kernels.tiling.layout import tile_bytes
 from tests.quantum.kernels.tiling.plans import Products, rows
@@ -44,6 +45,19 @@ def test_threads_encode_every_block_once():
 def test_processes_give_the_same():
     found = compute(Products(), X, None, Options(executor="processes", max_workers=2))
     np.testing.assert_array_equal(found.matrix, compute(Products(), X, None, Options()).matrix)
+
+
+def nested(executor):
+    found = compute(Products(), X, None, Options(executor=executor))
+    return found.matrix, found.executor, found.workers
+
+
+def test_in_a_task_of_our_own_the_tiles_run_inline():
+    alone = compute(Products(), X, None, Options()).matrix
+    for executor, told in ((None, "serial in this process"), ("processes", "processes")):
+        [(matrix, where, workers)] = shoal.map(nested, [executor], executor="processes")
+        assert (where, workers) == (told, 1)
+        np.testing.assert_array_equal(matrix, alone)
 
 
 def test_the_variable_names_the_executor_where_none_is_given(monkeypatch):

@@ -56,9 +56,21 @@ def test_shots_are_drawn_anew_for_rows_in_another_place(path):
     assert (found.tiles, found.tiles_from_checkpoint) == (1, 0)
 
 
-def test_equal_blocks_of_rows_are_computed_once_in_the_next_call(path):
+def test_equal_blocks_of_rows_are_found_in_all_their_places(path):
     twice = np.concatenate([X[:128], X[:128]])
-    np.testing.assert_array_equal(computed(path, twice).matrix, computed(path, twice).matrix)
+    first, again = computed(path, twice), computed(path, twice)
+    assert (again.tiles, again.tiles_from_checkpoint) == (0, 3)
+    np.testing.assert_array_equal(first.matrix, again.matrix)
+
+
+def test_with_other_memory_other_tiles_are_computed_and_nothing_is_refused(path):
+    computed(path)
+    small = Options("serial", checkpoint=path, memory_bytes=20_000)
+    found = compute(Products(), X, None, small)
+    assert found.layout.edge < 128
+    assert found.tiles_from_checkpoint == 0
+    np.testing.assert_allclose(found.matrix, computed(None).matrix, atol=1e-13)
+    assert computed(path).tiles == 0
 
 
 def test_something_else_is_refused_with_the_difference(path):

@@ -63,6 +63,27 @@ def test_amplitudes_are_prepared_in_blocks_and_branches_one_by_one():
     assert "looks at the values" in traced.why
 
 
+def jumping(x):
+    qml.RX(x[1], "a" if x[0] > 0.5 else "b")
+
+
+def test_wires_may_depend_on_the_sample_where_the_samples_tell_or_a_device():
+    found = trace(jumping, 4, np.array([[0.9, 1.0, 0, 0], [0.1, 1.0, 0, 0]]))
+    qnode = trace(qml.QNode(jumping, qml.device("lightning.qubit", wires=["a", "b"])), 4, ROWS)
+    for traced in (found, qnode):
+        assert traced.n_qubits == 2
+        one, other = fidelities(prepare(traced, [[0.9, 1.0, 0, 0], [0.1, 1.0, 0, 0]]))[0]
+        np.testing.assert_allclose([one, other], [1, np.cos(0.5) ** 4])
+    short = trace(jumping, 4, np.array([[0.9, 1.0, 0, 0]]))
+    with pytest.raises(ValueError, match=r"acts on wires \['b'\], for others on \['a'\] alone"):
+        prepare(short, [[0.1, 1.0, 0, 0]])
+
+
+def test_the_device_of_a_qnode_is_not_kept_for_states_it_does_not_prepare():
+    traced = trace(qml.QNode(branching, qml.device("lightning.qubit", wires=1)), 4, ROWS)
+    assert traced.states._function is branching
+
+
 def test_the_states_have_wire_0_as_the_least_significant_bit():
     def one(x):
         qml.RX(np.pi * (1 + 0 * x[0]), 0)

@@ -92,6 +92,28 @@ def test_a_gate_without_definition_leaves_the_states_to_qiskit():
     np.testing.assert_allclose(prepare(traced, [[0.3]]), [[np.cos(0.3), np.sin(0.3)]])
 
 
+def test_a_gate_of_which_nothing_is_known_is_refused():
+    circuit = QuantumCircuit(1)
+    circuit.append(Gate("opaque", 1, [Parameter("x")]), [0])
+    with pytest.raises(ValueError, match="Qiskit prepares no state: .*opaque"):
+        prepare(trace(circuit, 1), [[0.3]])
+
+
+def test_a_circuit_may_begin_with_a_state():
+    circuit = QuantumCircuit(2)
+    circuit.initialize([0.6, 0, 0, 0.8j], [0, 1])
+    circuit.rx(Parameter("x"), 0)
+    rows = np.array([[0.3], [1.7]])
+    table = trace(circuit, 1, rows)
+    assert isinstance(table, GateTable)
+    agree(circuit, table, rows)
+    late = QuantumCircuit(1)
+    late.rx(Parameter("x"), 0)
+    late.initialize([0.6, 0.8], [0])
+    with pytest.raises(ValueError, match="'reset' on qubits .* is no gate"):
+        trace(late, 1)
+
+
 @pytest.mark.parametrize(
     ("n_features", "text"), [(2, "3 parameters .* x has 2 features"), (4, "x has 4 features")]
 )

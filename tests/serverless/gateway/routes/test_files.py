@@ -128,6 +128,7 @@ def test_links_folders_and_pipes_that_a_job_leaves_are_not_followed(served, user
     inside.rmdir()
     inside.symlink_to(served.data)
     assert fetch(user, "store.sqlite").status_code == 404
+    assert names(user) == []
     assert put(user, "x").status_code == 507
     assert not (served.data / "x").exists()
 

@@ -43,6 +43,11 @@ def test_half_a_login_is_refused(served, ada, form):
     assert served.anybody.post(LOGIN, data=form).status_code == 400
 
 
+def test_a_name_that_nobody_can_have_is_refused_before_it_is_remembered(served):
+    answer = login(served, "x" * 5000, "secret")
+    assert (answer.status_code, "5000 characters" in answer.json()["message"]) == (400, True)
+
+
 def test_guessing_is_slowed_down_for_one_name_and_no_other(served, ada, monkeypatch):
     monkeypatch.setattr(people, "FAILED_LOGINS", 2)
     served.user("bob", "secret")

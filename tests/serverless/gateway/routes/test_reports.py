@@ -152,6 +152,26 @@ def test_a_job_reports_so_much_and_no_more(user, held, monkeypatch):
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
 
 
+def test_a_sub_status_is_recorded_when_it_changes_and_so_often(user, held, monkeypatch):
+    monkeypatch.setattr(stored, "MOST_REPORTS", 2)
+    path = f"/api/v1/jobs/{held}/sub_status/"
+    names = ["MAPPING", "MAPPING", "EXECUTING_QPU", "EXECUTING_QPU", "MAPPING"]
+    codes = [user.client.patch(path, data={"sub_status": name}).status_code for name in names]
+    assert codes == [200, 200, 200, 200, 429]
+    assert user.job(held)["sub_status"] == "EXECUTING_QPU"
+    changes = user.get(f"/jobs/{held}/events/", params={"type": "SUB_STATUS_CHANGE"}).json()
+    assert [change["data"]["status"] for change in changes] == ["MAPPING", "EXECUTING_QPU"]
+
+
+def test_of_the_long_arguments_of_an_error_the_beginning_is_kept(user, held):
+    body = {"type": "ERROR", "code": 1, "message": "m" * 20_000, "exception": "e"}
+    for args in ({"x": "y" * 100_000}, [1.5] * 100_000):
+        answer = user.post(f"/jobs/{held}/event/", json={**body, "args": args})
+        data = answer.json()["data"]
+        assert len(data["args"]) == len(data["message"]) + 1 == 16_001
+        assert data["args"].startswith(json.dumps(args)[:100])
+
+
 def test_a_result_that_is_too_large_to_be_sent_is_refused(user, held, monkeypatch):
     monkeypatch.setattr(reports, "RESULT_BYTES", 10)
     answer = user.post(f"/jobs/{held}/result/", data={"result": "[" + "1," * 10 + "1]"})

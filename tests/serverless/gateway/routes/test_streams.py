@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from shoal.serverless.gateway.routes import streams
 from shoal.serverless.gateway.routes.streams import ready
 from tests.serverless.gateway.serving import HOLDS
 
@@ -65,6 +66,16 @@ def test_a_stream_goes_on_where_another_broke_off(user):
     assert written(events(user, job_id, params={"offset": last})) == ""
 
 
+def test_an_offset_in_the_log_of_another_attempt_is_the_beginning_of_this_one(user):
+    job_id = user.run(SLOW)
+    user.until(job_id)
+    whole = events(user, job_id)
+    assert {data["attempt"] for name, data, _ in whole if name == "log"} == {1}
+    for attempt, rest in (("1", "é 2\n"), ("0", "é 0\né 1\né 2\n")):
+        found = events(user, job_id, params={"offset": "10", "attempt": attempt})
+        assert written(found) == rest
+
+
 def test_without_logs_there_are_only_states(user):
     job_id = user.run(SLOW)
     found = events(user, job_id, params={"logs": "false"})
@@ -75,6 +86,15 @@ def test_of_a_providers_program_only_public_lines_are_streamed(user):
     source = "import os\nfor part in ('[PUB', 'LIC] a\\nsec', 'ret\\n'): os.write(1, part.encode())"
     job_id = user.run(source, "lab/program")
     assert written(events(user, job_id)) == "a\n"
+
+
+def test_however_little_is_told_at_once_the_log_comes_whole_before_the_end(user, monkeypatch):
+    monkeypatch.setattr(streams, "_PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(streams, "_PIECE_BYTES", 7)
+    job_id = user.run("for n in range(100): print('é', n, flush=True)")
+    found = events(user, job_id)
+    assert written(found) == "".join(f"é {n}\n" for n in range(100))
+    assert found[-1][1]["status"] == "SUCCEEDED"
 
 
 def test_a_reader_that_leaves_is_forgotten(served, user):

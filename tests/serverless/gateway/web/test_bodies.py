@@ -38,6 +38,19 @@ def test_a_body_is_what_its_chunks_are():
     assert asyncio.run(body_of(b"ab", b"", b"c").read(3)) == b"abc"
 
 
+def test_an_upload_for_which_there_is_no_room_is_refused_as_such(monkeypatch):
+    async def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("starlette.datastructures.UploadFile.write", full)
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\ndata\r\n--b--\r\n'
+    )
+    with pytest.raises(Refusal, match="No space left") as caught:
+        fields(body_of(form), {"content-type": "multipart/form-data; boundary=b"})
+    assert caught.value.status == 507
+
+
 def test_without_a_length_and_chunks_there_is_no_body_to_wait_for():
     async def receive():
         raise AssertionError

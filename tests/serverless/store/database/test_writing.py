@@ -23,7 +23,7 @@ def test_what_waits_is_committed_together(store):
     commits = []
     committed, store._writer._committed = store._writer._committed, lambda: commits.append(1)
     gate = threading.Event()
-    first = store.enqueue(lambda transaction: gate.wait(10))
+    first = store.enqueue(lambda transaction: gate.wait(60))
     rest = [store.enqueue(accounts.add, f"user{number}") for number in range(40)]
     gate.set()
     first.result()

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 
 from shoal.quantum.kernels.chains.grouping import Group
+from shoal.quantum.kernels.compiling import compiled
 from shoal.quantum.kernels.tracing import Gate, gate_matrices
 
 Term = Mapping[int, np.ndarray]
@@ -198,7 +198,7 @@ def act(matrix: np.ndarray, tensor: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _act(matrix: np.ndarray, tensor: np.ndarray, out: np.ndarray) -> None:
     """Fills `out`; a step of 0 stays at the only sample there is."""
     left, _, right, samples = out.shape

@@ -9,9 +9,9 @@ compiled: for a few columns a call of LAPACK costs more than the work.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from shoal.quantum.kernels.chains.building import Chains
+from shoal.quantum.kernels.compiling import compiled
 
 TURNS = 60
 SMALL = 1e-15
@@ -112,7 +112,7 @@ def _thin(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _decompose(columns: np.ndarray, weights: np.ndarray, ends: np.ndarray) -> None:
     """Turns pairs of columns, which are rows here, until all are orthogonal; then scales them."""
     count, k, m = columns.shape
@@ -135,7 +135,7 @@ def _decompose(columns: np.ndarray, weights: np.ndarray, ends: np.ndarray) -> No
                 own[i, j] *= inverse
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sweep(own: np.ndarray, turned: np.ndarray, floor: float) -> bool:
     """Turns every pair of columns once, and returns whether any needed it."""
     needed = False
@@ -146,7 +146,7 @@ def _sweep(own: np.ndarray, turned: np.ndarray, floor: float) -> bool:
     return needed
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _square(vector: np.ndarray) -> float:
     total = 0.0
     for j in range(len(vector)):
@@ -154,7 +154,7 @@ def _square(vector: np.ndarray) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _turn(own: np.ndarray, turned: np.ndarray, p: int, q: int, floor: float) -> bool:
     """Makes two columns orthogonal, unless they are already, or one of them is negligible."""
     a, b, c = _square(own[p]), _square(own[q]), 0.0 + 0.0j
@@ -175,7 +175,7 @@ def _turn(own: np.ndarray, turned: np.ndarray, p: int, q: int, floor: float) -> 
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rotate(one: np.ndarray, two: np.ndarray, cos: float, sin: float, phase: complex) -> None:
     """Mixes two vectors in place, the second one turned by a phase first."""
     for j in range(len(one)):

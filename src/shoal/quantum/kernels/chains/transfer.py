@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+
+from shoal.quantum.kernels.compiling import compiled, inlined
 
 LANES = 64
 ROW = 2 * LANES
@@ -73,7 +74,7 @@ def fidelities(left: Packed, right: Packed) -> np.ndarray:
     return values
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled
 def _fidelities(
     left: np.ndarray,
     left_bonds: np.ndarray,
@@ -103,7 +104,7 @@ def _fidelities(
                     values[row, column + lane] = real * real + imag * imag
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled
 def _carry(
     left: np.ndarray,
     left_bonds: np.ndarray,
@@ -137,7 +138,7 @@ def _carry(
     return now
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, inline="always")
+@inlined
 def _by_columns(
     before: np.ndarray,
     right: np.ndarray,
@@ -167,7 +168,7 @@ def _by_columns(
                 _two_terms(before, a, right, b, b + step, out, o, k > 0)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, inline="always")
+@inlined
 def _two_terms(
     before: np.ndarray,
     a: np.uint64,
@@ -198,7 +199,7 @@ def _two_terms(
             out[o + WIDTH + i] = ar * bi + ai * br + cr * di + ci * dr
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, inline="always")
+@inlined
 def _by_rows(
     left: np.ndarray,
     start: int,
@@ -234,7 +235,7 @@ def _by_rows(
                         out[o + WIDTH + i] += ar * bi - ai * br + cr * di - ci * dr
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, inline="always")
+@inlined
 def _drop_nothing(carried: np.ndarray, elements: int) -> None:
     """Sets to 0 what can no longer matter, before it becomes so small that arithmetic is slow."""
     for lane in range(LANES):

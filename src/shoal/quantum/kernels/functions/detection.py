@@ -75,7 +75,7 @@ def find_feature_map(kernel: Callable[..., Any], n_features: int) -> Found:
     if "pennylane" not in sys.modules:
         return Found(kernel, None, NO_QNODE)
     from shoal.quantum.kernels.functions.inversion import check
-    from shoal.quantum.kernels.functions.spying import FeatureMap, Taping
+    from shoal.quantum.kernels.functions.spying import InnerMap, Taping
 
     taping = Taping(kernel)
     if taping.qnode is None:
@@ -96,7 +96,7 @@ def find_feature_map(kernel: Callable[..., Any], n_features: int) -> Found:
         text = f"its circuits could not be looked at ({type(error).__name__}: {error})"
         return Found(kernel, None, text, local)
     number = FirstEntry(kernel) if taping.direct and measured == "probs" else kernel
-    return Found(number, FeatureMap(kernel), "it is the inversion test U(x2)†U(x1)", local)
+    return Found(number, InnerMap(kernel), "it is the inversion test U(x2)†U(x1)", local)
 
 
 def differing(

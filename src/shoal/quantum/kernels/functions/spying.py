@@ -74,7 +74,7 @@ class Taping:
         return tapes[0], value
 
 
-class FeatureMap:
+class InnerMap:
     """U(x) of an inversion test, applied as operations of PennyLane: the first half for (x, x).
 
     Applied to plain numbers it raises `NotOne` where the second half is not its inverse, as in a
@@ -95,7 +95,7 @@ class FeatureMap:
             qml.apply(gate)
 
     def __reduce__(self) -> Any:
-        return FeatureMap, (self.kernel,)
+        return InnerMap, (self.kernel,)
 
 
 def _is_plain(x: Any) -> bool:

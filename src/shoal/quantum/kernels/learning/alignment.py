@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from shoal.quantum.kernels.checks import checked_count, checked_rows
 from shoal.quantum.kernels.learning.gradients import by_angles, by_features, states_of
 from shoal.quantum.kernels.learning.weighted import Weighted
 from shoal.tasks import check_seed, shorten
@@ -69,7 +70,7 @@ class KernelAlignment:
         """
         self._feature_map = feature_map
         self._reps = reps
-        self._x = _rows(x)
+        self._x = checked_rows(x, "x")
         self._target = _Target(labels, rescale=rescale)
         if len(self._x) != len(self._target):
             raise ValueError(
@@ -170,9 +171,8 @@ def train_kernel(
         ValueError: For bad arguments, before any work.
         TypeError: The same.
     """
-    _check_count("steps", steps, 1)
-    if batch_size is not None:
-        _check_count("batch_size", batch_size, 2)
+    checked_count(steps, "steps", least=1)
+    checked_count(batch_size, "batch_size", least=2, optional=True)
     if not learning_rate > 0:
         raise ValueError(f"learning_rate={shorten(learning_rate)}: expected a number above 0")
     rng = np.random.default_rng(check_seed(seed))
@@ -190,20 +190,6 @@ def train_kernel(
         scale = np.sqrt(square / (1 - SECOND**step)) + SMALLEST
         numbers = numbers + learning_rate * mean / (1 - FIRST**step) / scale
     return KernelTraining(weighted.like(numbers), np.array(alignments))
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name}={shorten(value)}: expected an integer from {least}")
-
-
-def _rows(x: Any) -> np.ndarray:
-    rows = np.asarray(x, float)
-    if rows.ndim != 2 or not rows.size:
-        raise ValueError(f"x of shape {rows.shape}: expected (n, n_features), neither of them 0")
-    if not np.isfinite(rows).all():
-        raise ValueError("x holds NaN or infinity: expected finite numbers")
-    return rows
 
 
 class _Target:

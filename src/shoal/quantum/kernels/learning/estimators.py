@@ -73,7 +73,8 @@ class StateKernel(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _check(self) -> None:
         bandwidth = self.bandwidth
-        if isinstance(bandwidth, bool | str) or not np.isfinite(bandwidth) or bandwidth == 0:
+        number = isinstance(bandwidth, int | float | np.integer | np.floating)
+        if isinstance(bandwidth, bool) or not number or not np.isfinite(bandwidth) or not bandwidth:
             raise ValueError(f"bandwidth={shorten(bandwidth)}: expected a number other than 0")
         if self.repair is not None and self.repair not in WAYS:
             allowed = ", ".join(map(repr, WAYS))

@@ -80,14 +80,7 @@ def by_angles(
 
 def by_features(formulas: Formulas, rows: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """The derivative by every feature, from that by the angles; both of one row per sample."""
-    values: list[Any] = []
-    for name, *rest in formulas.steps:
-        if name == "feature":
-            values.append(rows[:, rest[0]])
-        elif name == "number":
-            values.append(rest[0])
-        else:
-            values.append(getattr(np, name)(*[values[place] for place in rest]))
+    values = formulas.values(rows)
     pulled: list[Any] = [0.0] * len(values)
     for column, place in enumerate(formulas.outputs):
         pulled[place] = pulled[place] + slopes[:, column]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from shoal.quantum.kernels.compiling import compiled
+from shoal.quantum.kernels.states.program import DENSE, DIAGONAL, PARITY, PERMUTE, ROTATE
 
-ROTATE, DIAGONAL, PERMUTE, PARITY, AND, DENSE = range(6)
 CHUNK = 1 << 11  # amplitudes of a plane that stay in the first cache with their neighbours
 
 

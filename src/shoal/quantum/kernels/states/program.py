@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,17 +20,6 @@ from shoal.quantum.kernels.tracing import GateTable
 
 ROTATE, DIAGONAL, PERMUTE, PARITY, AND, DENSE = range(6)
 LOW_BITS = 8
-
-
-@dataclass(slots=True)
-class Layer:
-    """Letters that one kind of pass takes together.
-
-    Attributes:
-        letters: In order.
-    """
-
-    letters: list[Primitive] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,18 +80,16 @@ class _Writing:
     def write(self, letters: Sequence[Primitive], *, core: bool) -> Program:
         """The program; with `core` without a permutation at its end, which is common to all."""
         layers = _layers(letters, self._n)
-        first = _by_wire(layers.pop(0, Layer()).letters)
-        turns_total = sum(
-            len(_by_wire(layer.letters)) for level, layer in layers.items() if level % 2 == 0
-        )
+        first = _by_wire(layers.pop(0, []))
+        turns_total = sum(len(_by_wire(layer)) for level, layer in layers.items() if level % 2 == 0)
         self._phases_start = 2 * self._n + 4 * turns_total
         for level, layer in sorted(layers.items()):
             if level % 2 == 0:
-                self._rotate(_by_wire(layer.letters))
-            elif layer.letters[0].kind == "dense":
-                self._dense(layer.letters[0])
+                self._rotate(_by_wire(layer))
+            elif layer[0].kind == "dense":
+                self._dense(layer[0])
             else:
-                found = list(passes(layer.letters, self._n))
+                found = list(passes(layer, self._n))
                 if core and level == max(layers) and found and isinstance(found[-1], Permutation):
                     found.pop()
                 for each in found:
@@ -169,10 +156,10 @@ class _Writing:
         self._code += [DENSE, table, table + len(places), constants]
 
 
-def _layers(letters: Sequence[Primitive], n_qubits: int) -> dict[int, Layer]:
+def _layers(letters: Sequence[Primitive], n_qubits: int) -> dict[int, list[Primitive]]:
     """Each letter as early as its wires allow: rotations on even levels, all else on odd ones."""
     levels = [0] * n_qubits
-    layers: dict[int, Layer] = {}
+    layers: dict[int, list[Primitive]] = {}
     for letter in letters:
         wires: Sequence[int] = letter.wires
         if letter.kind == "dense":
@@ -183,7 +170,7 @@ def _layers(letters: Sequence[Primitive], n_qubits: int) -> dict[int, Layer]:
             level = max(levels[wire] for wire in wires)
             level += (level % 2 == 0) != (letter.kind == "real")
             after = level
-        layers.setdefault(level, Layer()).letters.append(letter)
+        layers.setdefault(level, []).append(letter)
         for wire in wires:
             levels[wire] = after
     return layers

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from shoal.quantum.conducting import LOCAL, VARIABLE
+from shoal.quantum.kernels.blas_threads import one_thread
 from shoal.quantum.kernels.method import Plan
-from shoal.quantum.kernels.product import one_thread
 from shoal.quantum.kernels.tiling.layout import Layout, tile_bytes, tile_edge
 from shoal.quantum.kernels.tiling.stored import Stored, opened
 from shoal.quantum.kernels.tiling.task import Drawing, Tile, TileTask
-from shoal.tasks import available_cores, memory_budget, run_indexed, shorten
+from shoal.tasks import available_cores, inside, memory_budget, run_indexed, shorten
 
 IN_THIS_PROCESS = ("threads", "serial")
-ON_THIS_MACHINE = (*IN_THIS_PROCESS, "processes", "loky")
-VARIABLE = "SHOAL_EXECUTOR"
 EXACT = Drawing()
 
 
@@ -106,7 +105,8 @@ class Options:
     """What `compute` is told besides the samples.
 
     Attributes:
-        executor: As for `shoal.map`; None: what the variable says, else threads of this process.
+        executor: As for `shoal.map`; None: what the variable says, else threads of this process, or
+            one of them in a task of shoal's own.
         max_workers: As for `shoal.map`.
         memory_bytes: For the encoded blocks and the tiles at work; None: a quarter of what is free.
         checkpoint: Path of the checkpoint, or None.
@@ -139,10 +139,11 @@ def compute(plan: Plan, x: np.ndarray, y: np.ndarray | None, options: Options) -
     kept = _blocks_kept(plan, layout, budget, where)
     task = TileTask(plan, (x, y), layout, kept=kept, drawing=options.drawing)
     matrix = np.empty((layout.n_x, layout.n_y), options.drawing.dtype)
-    computed = Computed(matrix, layout, executor=_told(where), workers=where.workers)
+    told = described(where.executor)
+    computed = Computed(matrix, layout, executor=told, workers=where.workers)
     with opened(options.checkpoint, task, options.parts) as stored:
         todo = _todo(layout, kept, stored, computed)
-        with one_thread() if where.together else nullcontext():
+        with one_thread():  # tiles ask for it too, but would set it back one by one
             for number, tile in _run(task, todo, where, options.progress):
                 stored.keep(number, tile)
                 computed.take(number, tile)
@@ -183,14 +184,17 @@ def _todo(layout: Layout, kept: int, stored: Stored, computed: Computed) -> list
 def _where(options: Options, budget: int, one_tile: int) -> Where:
     """Threads of this process unless another executor is asked for; as many as memory allows.
 
+    In a task of shoal's own the other cores are busy with other tasks, and one thread is enough.
     How wide a cluster is, and how much memory it has, is for the cluster to say.
     """
-    workers = min(options.max_workers or available_cores(), max(budget // max(one_tile, 1), 1))
-    executor = options.executor or os.environ.get(VARIABLE) or "threads"
+    default = os.environ.get(VARIABLE) or ("serial" if inside() else "threads")
+    executor = options.executor or default
+    fitting = max(budget // max(one_tile, 1), 1)
+    workers = min(workers_of(executor, options.max_workers), fitting)
     if executor == "threads" and workers == 1:
         executor = "serial"
     together = isinstance(executor, ThreadPoolExecutor) or executor in IN_THIS_PROCESS
-    here = together or executor in ON_THIS_MACHINE
+    here = together or executor in LOCAL
     return Where(executor, workers, workers if here else options.max_workers, together)
 
 
@@ -204,7 +208,14 @@ def _blocks_kept(plan: Plan, layout: Layout, budget: int, where: Where) -> int:
     return max(min(int(left // max(plan.encoded_bytes(edge), 1)), most), 2)
 
 
-def _told(where: Where) -> str:
-    if where.executor in IN_THIS_PROCESS:
-        return f"{where.executor} in this process"
-    return where.executor if isinstance(where.executor, str) else shorten(where.executor)
+def described(executor: str | Executor) -> str:
+    """An executor in words."""
+    if executor in IN_THIS_PROCESS:
+        return f"{executor} in this process"
+    return executor if isinstance(executor, str) else shorten(executor)
+
+
+def workers_of(executor: str | Executor, max_workers: int | None) -> int:
+    """How many tasks an executor runs at once, as far as is known."""
+    inline = executor == "serial" or (executor == "processes" and inside())
+    return 1 if inline else max_workers or available_cores()

@@ -29,18 +29,21 @@ class Stored:
 
     def load(self) -> Iterator[tuple[int, Tile]]:
         """The tiles that still hold, by their numbers now; one may come twice."""
-        sections = [] if self._checkpoint is None else self._checkpoint.sections
+        if self._checkpoint is None:
+            return
         here = _places(_contents(self._task), self._task)
-        for section in sections:
+        for section in self._checkpoint.sections:
             there = _names(pickle.loads(section.layout))
             for record in section.records:
-                number = here.get(there(int(record.indices[0])))
-                if number is None:
+                numbers = here.get(there(int(record.indices[0])))
+                if numbers is None:
                     continue
                 try:
-                    yield number, record.load()
+                    tile = record.load()
                 except CheckpointUnreadable:  # it has warned; the tile is computed again
                     continue
+                for number in numbers:
+                    yield number, tile
 
     def keep(self, number: int, tile: Tile) -> None:
         """Appends a tile.
@@ -64,8 +67,7 @@ def opened(path: Any, task: TileTask, parts: Sequence[Any]) -> Iterator[Stored]:
         yield Stored(None, task)
         return
     drawing = task.drawing
-    own = [
-        part("tile edge", task.layout.edge),
+    own = [  # not the edge, which follows from memory that is free: other tiles are not found
         part("kernel of x with itself", task.y is None),
         part("dtype of the matrix", np.dtype(drawing.dtype).name),
         part("shots", drawing.shots),
@@ -105,7 +107,11 @@ def _names(contents: tuple[Any, ...]) -> Any:
     return name
 
 
-def _places(contents: tuple[Any, ...], task: TileTask) -> dict[Any, int]:
+def _places(contents: tuple[Any, ...], task: TileTask) -> dict[Any, list[int]]:
+    """From a name to the numbers of the tiles that have it: several, where rows are equal."""
     name = _names(contents)
     layout: Layout = task.layout
-    return {name(number): number for number in layout.order(layout.row_blocks + 2)}
+    places: dict[Any, list[int]] = {}
+    for number in layout.order(layout.row_blocks + 2):
+        places.setdefault(name(number), []).append(number)
+    return places

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from shoal.quantum.kernels.blas_threads import one_thread
 from shoal.quantum.kernels.method import Plan
-from shoal.quantum.kernels.product import one_thread
 from shoal.quantum.kernels.tiling.encoded import EncodedBlocks, Key
 from shoal.quantum.kernels.tiling.layout import Layout
 
@@ -78,7 +77,6 @@ class TileTask:
     ) -> None:
         """Keeps `kept` encoded blocks for the tiles that follow."""
         self.__name__ = "kernel_matrix"
-        self._elsewhere = False
         self.plan = plan
         self.x, self.y = x, y = samples
         self.layout = layout
@@ -88,12 +86,9 @@ class TileTask:
     def __repr__(self) -> str:
         return "kernel_matrix"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_elsewhere": True}
-
     def __call__(self, row_block: int, column_block: int) -> Tile:
-        """The tile of these blocks; in another process than the caller's with one BLAS thread."""
-        with one_thread() if self._elsewhere else nullcontext():
+        """The tile of these blocks, with one BLAS thread."""
+        with one_thread():
             return self._tile(row_block, column_block)
 
     def _tile(self, row_block: int, column_block: int) -> Tile:

@@ -58,6 +58,14 @@ class Formulas:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """The results for each row of features, of shape (n_rows, n_outputs), float64."""
+        values = self.values(rows)
+        results = np.empty((len(rows), len(self.outputs)))
+        for column, place in enumerate(self.outputs):
+            results[:, column] = values[place]
+        return results
+
+    def values(self, rows: np.ndarray) -> list[Any]:
+        """What every step comes to: a number for each row, or one for all."""
         values: list[Any] = []
         for name, *rest in self.steps:
             if name == FEATURE:
@@ -66,10 +74,7 @@ class Formulas:
                 values.append(rest[0])
             else:
                 values.append(FUNCTIONS[name](*[values[place] for place in rest]))
-        results = np.empty((len(rows), len(self.outputs)))
-        for column, place in enumerate(self.outputs):
-            results[:, column] = values[place]
-        return results
+        return values
 
     @property
     def constant(self) -> np.ndarray:

@@ -47,7 +47,7 @@ NAMES = {
     "U1": "p",
     "U3": "u",
 }
-AMPLITUDES_AT_ONCE = 1 << 22
+AMPLITUDES_AT_ONCE = 1 << 20
 # PennyLane's recording of operations is the whole process's: another thread's would get in.
 _recording = threading.RLock()
 
@@ -58,21 +58,26 @@ def tape_of(function: Any, x: Any) -> Any:
     Raises:
         ValueError: If it queues nothing.
     """
-    inner = getattr(function, "func", None) if isinstance(function, qml.QNode) else function
     with _recording:
-        tape = qml.tape.make_qscript(inner)(x)
+        tape = qml.tape.make_qscript(without_device(function))(x)
     if not tape.operations:
         raise ValueError("feature_map: the function applies no gates to the features it is given")
     return tape
 
 
-def wires_of(function: Any, tape: Any) -> dict[Any, int]:
+def without_device(function: Any) -> Any:
+    """The function that a QNode was made of; any other as it is."""
+    return function.func if isinstance(function, qml.QNode) else function
+
+
+def wires_of(function: Any, *tapes: Any) -> dict[Any, int]:
     """Our numbers for PennyLane's wires: those of the QNode's device, else in order of use."""
     device = getattr(function, "device", None)
     wires = getattr(device, "wires", None) or qml.wires.Wires.all_wires(
-        [operation.wires for operation in tape.operations]
+        [operation.wires for tape in tapes for operation in tape.operations]
     )
-    labels = [*wires, *(wire for wire in tape.wires if wire not in wires)]
+    measured = qml.wires.Wires.all_wires([tape.wires for tape in tapes])
+    labels = [*wires, *(wire for wire in measured if wire not in wires)]
     return {label: place for place, label in enumerate(labels)}
 
 
@@ -150,12 +155,13 @@ class StatesOfTapes:
         broadcast: Whether the function takes a batch.
     """
 
-    def __init__(self, function: Callable[..., Any], sample: np.ndarray) -> None:
-        tape = tape_of(function, np.array(sample, float))
-        self._function = function
-        self._wires = wires_of(function, tape)
+    def __init__(self, function: Callable[..., Any], samples: np.ndarray) -> None:
+        """Takes the wires of a QNode's device, or those that some samples need."""
+        tapes = [tape_of(function, np.array(sample, float)) for sample in samples]
+        self._function = without_device(function)
+        self._wires = wires_of(function, *tapes)
         self.n_qubits = len(self._wires)
-        self.broadcast = self._takes_batches(sample)
+        self.broadcast = self._takes_batches(samples[0])
 
     @property
     def library(self) -> str:
@@ -176,6 +182,12 @@ class StatesOfTapes:
     def _states(self, x: np.ndarray) -> np.ndarray:
         labels = [*self._wires]
         tape = tape_of(self._function, x)
+        unknown = [wire for wire in tape.wires if wire not in self._wires]
+        if unknown:
+            raise ValueError(
+                f"feature_map: for some samples it acts on wires {unknown}, for others on "
+                f"{labels} alone; as a QNode, on a device with all wires, it may"
+            )
         script = qml.tape.QuantumScript(tape.operations, [qml.state()])
         device = qml.device("default.qubit", wires=labels)
         [state] = qml.execute([script], device)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from qiskit.circuit import Parameter, ParameterExpression, QuantumCircuit
+from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Operator, Statevector
 
 from shoal.quantum.kernels.tracing.formulas import Angle, Recorder
@@ -115,8 +116,8 @@ class _Walk:
             raise ValueError(f"feature_map: {name!r} on qubits {wires} is no gate")
         if not self._measured.isdisjoint(wires):
             raise ValueError(f"feature_map: {name!r} on qubits {wires}, which are measured before")
-        self._touched.update(wires)
         self._gate(operation, name, wires)
+        self._touched.update(wires)
 
     def _gate(self, operation: Any, name: str, wires: list[int]) -> None:
         standard = str(operation.base_class.__module__).startswith(STANDARD)
@@ -209,8 +210,16 @@ class StatesOfCircuits:
         self._circuit = circuit.remove_final_measurements(inplace=False)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """The states of all rows."""
+        """The states of all rows.
+
+        Raises:
+            ValueError: If Qiskit cannot: a gate may have neither a matrix nor a definition.
+        """
         states = np.empty((len(rows), 2**self._circuit.num_qubits), complex)
         for place, row in enumerate(rows):
-            states[place] = Statevector(self._circuit.assign_parameters([*row])).data
+            bound = self._circuit.assign_parameters([*row])
+            try:
+                states[place] = Statevector(bound).data
+            except QiskitError as error:
+                raise ValueError(f"feature_map: Qiskit prepares no state: {error}") from error
         return states

@@ -79,7 +79,7 @@ def _of_pennylane(function: Any, n_features: int, samples: np.ndarray) -> Featur
         table = _table(taken, len(wires), n_features, "pennylane")
         _compare(table, taken, function, samples, pennylane.take_bound)
     except UnknownGate as why:
-        states = pennylane.StatesOfTapes(function, samples[0])
+        states = pennylane.StatesOfTapes(function, samples)
         return LibraryStates(states.n_qubits, n_features, states.library, str(why), states)
     return table
 

@@ -29,6 +29,7 @@ _API = "/api/v1"
 _PAGE = ("limit", "offset")
 _JOBS = (*_PAGE, "status", "created_after", "function", "provider", "filter")
 _FUNCTION = ("function", "provider")
+_STREAM = ("logs", "offset", "attempt")
 
 
 async def openapi(gateway: Gateway, asked: Asked) -> Response:
@@ -69,9 +70,7 @@ _JOB = (
     Route("GET", f"{_ONE}/result", jobs.result, Needs.JOB),
     Route("GET", f"{_ONE}/logs", logs.of_user, Needs.JOB),
     Route("GET", f"{_ONE}/provider-logs", logs.of_provider),
-    Route(
-        "GET", f"{_ONE}/stream", streams.follow, Needs.JOB, query=("logs", "offset"), is_page=True
-    ),
+    Route("GET", f"{_ONE}/stream", streams.follow, Needs.JOB, query=_STREAM, is_page=True),
     Route("GET", f"{_ONE}/events", reports.events, Needs.JOB, query=("type",)),
     Route("GET", f"{_ONE}/runtime_jobs", reports.runtime_jobs, Needs.JOB),
     Route("POST", f"{_ONE}/stop", jobs.stop, takes=Takes.FIELDS),

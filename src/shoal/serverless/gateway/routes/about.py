@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from http import HTTPStatus
 
@@ -52,26 +51,9 @@ async def metrics(gateway: Gateway, asked: Asked) -> Response:
 async def dependencies_versions(gateway: Gateway, asked: Asked) -> Response:
     """What is installed where jobs run, as ``name==version``."""
     del asked
-    async with gateway.checks:
-        process = await asyncio.create_subprocess_exec(
-            gateway.settings.job_python,
-            "-I",
-            "-c",
-            _LIST,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-        )
-        try:
-            async with asyncio.timeout(_LIST_SECONDS):
-                said, _ = await process.communicate()
-        except TimeoutError:
-            said = b""
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    if process.returncode != 0:
+    command = (gateway.settings.job_python, "-I", "-c", _LIST)
+    said = await gateway.output_of(command, seconds=_LIST_SECONDS)
+    if said is None:
         message = "The interpreter that runs jobs does not say what it has."
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, message)
     return Response(dumped(json.loads(said)), media_type="application/json")

@@ -121,10 +121,14 @@ def _absent() -> Refusal:
 
 def _names(folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            found = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-    except FileNotFoundError:
+        inside = os.open(folder, _FOLDER)
+    except OSError:  # nothing was ever put there, or a job put something else in its place
         return []
+    try:
+        with os.scandir(inside) as entries:
+            found = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    finally:
+        os.close(inside)
     return sorted(name for name in found if _is_text(name))
 
 

@@ -19,7 +19,6 @@ from shoal.serverless.store import Blobs, Transaction, jobs
 
 MOST_JOBS = 1000
 MOST_HOLD_SECONDS = 30.0
-_FILTERS = {"": None, "serverless": False, "catalog": True}
 _CHUNK = 1 << 18
 
 
@@ -177,9 +176,6 @@ def _stop(transaction: Transaction, principal: Principal, job_id: str) -> JobSta
 
 
 async def _page(gateway: Gateway, asked: Asked, provider: str | None) -> Response:
-    word = asked.query.get("filter", "")
-    if word not in _FILTERS:
-        raise bad(f"filter={word[:50]!r}: expected serverless or catalog.")
     title = asked.query.get("function") or None
     if title is not None and "/" in title:
         provider, _, title = title.partition("/")
@@ -192,7 +188,7 @@ async def _page(gateway: Gateway, asked: Asked, provider: str | None) -> Respons
         statuses=_statuses(asked.query.get("status", "")),
         title=title,
         provider=provider,
-        is_provided=_FILTERS[word],
+        is_provided=asked.is_provided(),
         created_after=_time(asked.query.get("created_after", "")),
     )
     body = {"count": page.total, "results": [shown(job) for job in page.items]}

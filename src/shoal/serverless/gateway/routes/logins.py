@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from shoal.serverless.gateway.asking import Asked, bad, text_of
+from shoal.serverless.gateway.asking import Asked, bad, name_of, text_of
 from shoal.serverless.gateway.gateway import Gateway
 from shoal.serverless.gateway.people import LOGIN_TOKEN_SECONDS, found
 from shoal.serverless.gateway.web.json_text import dumped
@@ -16,7 +16,7 @@ _FORM_BYTES = 16 * 1024
 async def login(gateway: Gateway, asked: Asked) -> Response:
     """Gives a token for a name and its password."""
     fields = await asked.fields(most_bytes=_FORM_BYTES)
-    name, password = text_of(fields.values, "username"), text_of(fields.values, "password")
+    name, password = name_of(fields.values, "username"), text_of(fields.values, "password")
     who = (name, asked.client)
     throttle = gateway.logins.throttle
     throttle.check(who)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from starlette.datastructures import UploadFile
 
 FORM_BYTES = 1 << 20  # all of an upload beside its archive
+_DETAILS_BYTES = 256 * 1024  # of that, what is kept
 INLINE_BYTES = 64 * 1024  # what is looked at without a thread
 MOST_PROGRAMS = 10_000
-_FILTERS = {"": None, "serverless": False, "catalog": True}
 _CHUNK = 1 << 20
 
 
@@ -47,16 +47,13 @@ async def index(gateway: Gateway, asked: Asked) -> Response:
     array. They are told apart by the slash at the end and what they ask for.
     """
     page_of = asked.raw_path.endswith(b"/") and bool({"limit", "offset"} & asked.query.keys())
-    word = asked.query.get("filter", "")
-    if word not in _FILTERS:
-        raise bad(f"filter={word[:50]!r}: expected serverless or catalog.")
     page = await gateway.read(
         programs.page,
         asked.principal,
         limit=asked.number("limit", MOST_PROGRAMS, MOST_PROGRAMS),
         offset=asked.number("offset", 0, 1 << 40),
         provider=asked.query.get("provider"),
-        is_provided=_FILTERS[word],
+        is_provided=asked.is_provided(),
     )
     found: Any = [shown(program) for program in page.items]
     if page_of:
@@ -219,7 +216,9 @@ def _details(values: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, kind):
             raise bad(f"{name}={str(value)[:100]!r} is not of the kind that was expected.")
         details[name] = value
-    variables = details.get("env_vars", {})
-    if not all(isinstance(value, str) and "\0" not in value for value in variables.values()):
-        raise bad("env_vars: expected texts.")
+    if len(json.dumps(details)) > _DETAILS_BYTES:
+        raise bad(f"What is said of the program is too long: at most {_DETAILS_BYTES} bytes.")
+    for name, value in details.get("env_vars", {}).items():
+        if not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+            raise bad(f"env_vars: {name[:100]!r}: expected texts, and names without '='.")
     return details

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+import json
 from collections.abc import Mapping
-from contextlib import suppress
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
 
-from shoal.serverless.errors import NotActive
+from shoal.serverless.errors import NotActive, StoreFull
 from shoal.serverless.gateway.asking import Asked, bad, text_of
 from shoal.serverless.gateway.gateway import Gateway
 from shoal.serverless.gateway.routes.jobs import shown
@@ -20,6 +17,7 @@ from shoal.serverless.gateway.routes.logs import tail, view_of
 from shoal.serverless.gateway.web.json_text import checked_payload, dumped
 from shoal.serverless.gateway.web.refusals import Refusal
 from shoal.serverless.models import Event, EventKind, Job, JobStatus, Principal, SubStatus
+from shoal.serverless.runner import Place
 from shoal.serverless.store import Transaction, jobs
 
 RESULT_BYTES = 32 << 20  # of a result that is sent; a file may be as large as the settings allow
@@ -48,7 +46,7 @@ async def save_result(gateway: Gateway, asked: Asked) -> Response:
     if job.status not in (JobStatus.PENDING, JobStatus.RUNNING):
         raise NotActive(f"job [{job.id}] is {job.status}: it cannot save a result")
     try:
-        await gateway.apart(_save, gateway.place(job.id, job.fence).results, text)
+        await gateway.apart(_save, gateway.place(job.id, job.fence), text)
     except ValueError as error:
         raise bad(f"{error}.") from error
     return Response(dumped(shown(job)), media_type="application/json")
@@ -73,9 +71,9 @@ async def send_error(gateway: Gateway, asked: Asked) -> Response:
     if fields.values.get("type") != "ERROR":
         raise bad("Type is not valid. Valid types: ['ERROR']")
     data = {name: _word(fields.values, name) for name in ("code", "message", "exception")}
-    given = fields.values.get("args")
+    args = _short(fields.values.get("args"))
     event = await gateway.write(
-        jobs.report_error, asked.principal, asked.path["job_id"], {**data, "args": given}
+        jobs.report_error, asked.principal, asked.path["job_id"], {**data, "args": args}
     )
     return Response(dumped(event_shown(event)), media_type="application/json")
 
@@ -167,17 +165,17 @@ def _word(values: Mapping[str, Any], name: str) -> str:
     return text_of({name: str(value)}, name).strip()[:_TEXT_CHARACTERS]
 
 
-def _save(path: Path, text: str) -> None:
-    """Puts a result where the program itself would, in one step."""
+def _short(value: Any) -> Any:
+    """A value as it is, or the beginning of its text if that is long."""
+    text = json.dumps(value)
+    return value if len(text) <= _TEXT_CHARACTERS else f"{text[:_TEXT_CHARACTERS]}…"
+
+
+def _save(place: Place, text: str) -> None:
     checked_payload("result", text)
-    unfinished = path.with_name(f".{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as target:
-            target.write(text.encode())
-        unfinished.rename(path)
+        place.save_result(text)
     except FileNotFoundError as error:
         raise NotActive("the job is not there any more, and cannot save a result") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+    except OSError as error:
+        raise StoreFull(f"the result was not kept: {error.strerror}") from error

@@ -6,7 +6,6 @@ nor what it is applied to is looked at in the gateway's own process.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from importlib.util import find_spec
@@ -43,21 +42,8 @@ async def _ask(gateway: Gateway, question: dict[str, Any]) -> None:
         raise MissingExtra(
             "argument schemas need jsonschema, which is not installed: pip install 'shoal[serve]'"
         )
-    pipe = asyncio.subprocess.PIPE
-    async with gateway.checks:
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env={}
-        )
-        try:
-            async with asyncio.timeout(SECONDS):
-                said, _ = await process.communicate(json.dumps(question).encode())
-        except TimeoutError:
-            said = b""
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    if process.returncode != 0:
+    said = await gateway.output_of(_COMMAND, json.dumps(question).encode(), seconds=SECONDS)
+    if said is None:
         raise bad("The arguments could not be checked against their schema within the limits.")
     message = json.loads(said).get("message")
     if message:

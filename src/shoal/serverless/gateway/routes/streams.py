@@ -13,13 +13,14 @@ from shoal.serverless.gateway.asking import Asked
 from shoal.serverless.gateway.gateway import Gateway
 from shoal.serverless.gateway.routes.logs import view_of
 from shoal.serverless.gateway.web.json_text import dumped
-from shoal.serverless.models import Job, Principal
+from shoal.serverless.models import Job
 from shoal.serverless.runner import read_log
 from shoal.serverless.store import jobs
 
 PING_SECONDS = 10.0
 _LOOK_SECONDS = (0.05, 1.0)  # how often a log is looked at: while it grows, and while it does not
 _PIECE_BYTES = 1 << 18
+_PARTS_AT_ONCE = 16
 _MARKS = (b"[PUBLIC] ", b"[PRIVATE] ")
 
 
@@ -30,8 +31,10 @@ async def follow(gateway: Gateway, asked: Asked) -> Response:
     last = asked.headers.get("last-event-id", "")
     if last.isascii() and last.isdigit() and len(last) < 19:
         offset = int(last)
+    if asked.number("attempt", job.fence, 1 << 40) != job.fence:
+        offset = 0  # that was of an attempt whose log is gone
     with_logs = asked.flag("logs", True)
-    events = _events(gateway, asked.principal, job.id, offset if with_logs else None)
+    events = _events(gateway, asked, job, offset if with_logs else None)
     return StreamingResponse(events, media_type="text/event-stream")
 
 
@@ -49,38 +52,49 @@ class Part(NamedTuple):
 
 
 async def _events(
-    gateway: Gateway, principal: Principal, job_id: str, offset: int | None
+    gateway: Gateway, asked: Asked, job: Job, offset: int | None
 ) -> AsyncIterator[bytes]:
     told: tuple[object, ...] | None = None
-    spoke, fence = time.monotonic(), 0
+    spoke, fence = time.monotonic(), job.fence
     shortest, longest = _LOOK_SECONDS
     pause = shortest
-    with gateway.following.of(job_id) as news:
+    with gateway.following.of(job.id) as news:
         while not gateway.following.closing:
-            job = await gateway.read(jobs.get, principal, job_id)
-            if offset is not None and fence not in (0, job.fence):
+            if not await _may_look(gateway, asked):
+                return
+            job = await gateway.read(jobs.get, asked.principal, job.id)
+            if offset is not None and fence != job.fence:
                 offset = 0  # it runs again, and what it writes begins anew
             fence = job.fence
             state = (job.status, job.sub_status)
             if state != told and not job.status.is_terminal:
                 told, spoke = state, time.monotonic()
                 yield _status(job)
-            grew = False
-            while offset is not None:
+            parts = 0
+            while offset is not None and parts < _PARTS_AT_ONCE:
                 part = await gateway.apart(_part, gateway, job, offset)
                 if part is None:
                     break
-                grew, offset, spoke = True, part.end, time.monotonic()
+                parts, offset, spoke = parts + 1, part.end, time.monotonic()
                 if part.text:
-                    yield _event("log", {"text": part.text, "start": part.start}, part.end)
+                    said = {"text": part.text, "start": part.start, "attempt": fence}
+                    yield _event("log", said, part.end)
+            if parts == _PARTS_AT_ONCE:
+                continue  # there is more, and there may be other news
             if job.status.is_terminal:
                 yield _status(job)
                 return
-            pause = shortest if grew else min(2 * pause, longest)
+            pause = shortest if parts else min(2 * pause, longest)
             if time.monotonic() - spoke > PING_SECONDS - longest:
                 spoke = time.monotonic()
                 yield b": ping\n\n"
             await news.wait(longest if offset is None else pause)
+
+
+async def _may_look(gateway: Gateway, asked: Asked) -> bool:
+    """Whether the token is still valid; one of a job may see that job to its end."""
+    token = asked.headers.get("authorization", "").partition(" ")[2].strip()
+    return asked.principal.job_id is not None or await gateway.principal(token) is not None
 
 
 def _part(gateway: Gateway, job: Job, offset: int) -> Part | None:

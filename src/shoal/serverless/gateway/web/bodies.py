@@ -164,6 +164,9 @@ async def _multipart(body: Body, headers: Headers, most_bytes: int, most_text: i
         form = await parser.parse()
     except MultiPartException as error:
         raise ValueError(error.message) from error
+    except OSError as error:
+        message = f"There is no room for what is uploaded: {error.strerror}."
+        raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, message) from error
     values: dict[str, Any] = {}
     files: dict[str, UploadFile] = {}
     for name, value in form.multi_items():

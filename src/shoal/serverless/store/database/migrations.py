@@ -1,87 +1,67 @@
-"""The database's versions, and the steps from each to the next."""
+"""The database's versions: which one it has, and how Alembic takes it to the newest."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+import threading
+from pathlib import Path
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Integer,
-    MetaData,
-    Table,
-    func,
-    insert,
-    inspect,
-    select,
-)
+from sqlalchemy import Connection, column, inspect, select, table
 
+from shoal.errors import MissingExtra
 from shoal.serverless.errors import StoreUnusable
-from shoal.serverless.models import EDGES
-from shoal.serverless.store.database import schema
-from shoal.serverless.store.database.triggers import SQLITE
 
-Step = Callable[[Connection], None]
+REVISIONS = Path(__file__).with_name("revisions")
 
-_history = MetaData()
-applied = Table(
-    "schema_version",
-    _history,
-    Column("version", Integer, primary_key=True),
-    Column("applied_us", BigInteger, nullable=False),
-)
+_applied = table("alembic_version", column("version_num"))
+_alone = threading.Lock()  # what Alembic works on is in globals of its modules
 
 
-def _first(connection: Connection) -> None:
-    """Makes all tables and triggers of version 1."""
-    schema.metadata.create_all(connection)
-    rows = [{"before": a, "after": b} for a, after in EDGES.items() for b in sorted(after)]
-    connection.execute(insert(schema.edge), rows)
-    for trigger in SQLITE:
-        connection.exec_driver_sql(trigger)
+def versions(revisions: Path = REVISIONS) -> tuple[str, ...]:
+    """All versions that this shoal knows, the newest last.
+
+    They are read from the names of the files: importing Alembic takes longer than opening a store.
+    """
+    paths = (revisions / "versions").glob("version_*.py")
+    return tuple(sorted(path.stem.removeprefix("version_") for path in paths))
 
 
-# Once a version was released its step is never edited: a later version gets a step of its own.
-STEPS: Mapping[int, Step] = MappingProxyType({1: _first})
-
-
-def version_of(connection: Connection) -> int:
-    """The version of the database; 0 for an empty one.
+def version_of(connection: Connection, revisions: Path = REVISIONS) -> str | None:
+    """The version of the database; None for an empty one.
 
     Raises:
-        StoreUnusable: If it is a database of something else.
+        StoreUnusable: If a newer version of shoal wrote it, or something else.
     """
     names = inspect(connection).get_table_names()
-    if applied.name not in names:
-        if names:
-            raise StoreUnusable(f"this is another program's database, with tables {names[:5]}")
-        return 0
-    return connection.execute(select(func.max(applied.c.version))).scalar_one_or_none() or 0
-
-
-def migrate(connection: Connection, steps: Mapping[int, Step] = STEPS) -> int:
-    """Takes the database to the newest version, within the transaction of the caller.
-
-    Returns:
-        How many steps were needed.
-
-    Raises:
-        StoreUnusable: If a newer version of shoal wrote it.
-    """
-    current, newest = version_of(connection), max(steps)
-    if current > newest:
+    if not names:
+        return None
+    is_ours = {_applied.name, "job"} <= set(names)
+    found = connection.scalars(select(_applied.c.version_num)).all() if is_ours else ()
+    if len(found) != 1:
+        raise StoreUnusable(f"this is another program's database, with tables {names[:5]}")
+    known = versions(revisions)
+    if found[0] not in known:
         raise StoreUnusable(
-            f"the database has version {current}, and this shoal knows versions to {newest}: "
+            f"the database has version {found[0]}, and this shoal knows versions to {known[-1]}: "
             "use the shoal that wrote it, or a newer one"
         )
-    if current == 0:
-        _history.create_all(connection)
-    pending = [version for version in sorted(steps) if version > current]
-    for version in pending:
-        steps[version](connection)
-        row = {"version": version, "applied_us": time.time_ns() // 1000}
-        connection.execute(insert(applied), row)
-    return len(pending)
+    return str(found[0])
+
+
+def upgrade(connection: Connection, revisions: Path = REVISIONS) -> None:
+    """Takes the database to the newest version, within the transaction of the caller.
+
+    Raises:
+        MissingExtra: If Alembic is not installed.
+    """
+    try:
+        from alembic import command
+        from alembic.config import Config
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"making or upgrading a store needs {error.name}, which is not installed: "
+            "pip install 'shoal[serve]'"
+        ) from error
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(revisions).replace("%", "%%"))
+    with _alone:
+        command.upgrade(config, "head")

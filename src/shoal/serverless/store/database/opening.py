@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
 from shoal.serverless.errors import StoreUnusable
-from shoal.serverless.store.database.migrations import STEPS, Step, migrate, version_of
+from shoal.serverless.store.database.migrations import REVISIONS, upgrade, version_of, versions
+
+logger = logging.getLogger(__name__)
 
 OLDEST = (3, 37, 0)
 READERS = 32
@@ -65,8 +67,10 @@ def _engine(path: Path, begin: str, pragmas: tuple[str, ...], busy_milliseconds:
     return engine
 
 
-def prepare(path: Path, steps: Mapping[int, Step] = STEPS) -> None:
+def prepare(path: Path, revisions: Path = REVISIONS) -> None:
     """Makes the database, or takes it to the newest version after copying it.
+
+    A database that has the newest version already is only read.
 
     Raises:
         StoreUnusable: If SQLite is too old, the place is on a network, or the file is no database
@@ -77,18 +81,30 @@ def prepare(path: Path, steps: Mapping[int, Step] = STEPS) -> None:
     kind = file_system(path.parent)
     if kind in _NETWORK:
         raise StoreUnusable(f"{path.parent} is on a network file system ({kind}): locks and fsync")
-    engine = writer(path)
+    reading, writing = reader(path), writer(path)
     try:
-        with engine.begin() as connection:
-            current = version_of(connection)
-            if 0 < current < max(steps):
-                _copy(path, path.with_name(f"{path.name}.version-{current}"))
-            migrate(connection, steps)
+        with reading.connect() as connection:
+            is_newest = version_of(connection, revisions) == versions(revisions)[-1]
+        if not is_newest:
+            with writing.begin() as connection:
+                _take_to_newest(connection, path, revisions)
     except DatabaseError as error:
         raise StoreUnusable(f"{path} cannot be used as a database: {error.orig}") from error
     finally:
-        engine.dispose()
+        reading.dispose()
+        writing.dispose()
     path.chmod(0o600)
+
+
+def _take_to_newest(connection: Connection, path: Path, revisions: Path) -> None:
+    current, newest = version_of(connection, revisions), versions(revisions)[-1]
+    if current == newest:
+        return  # another process was quicker
+    if current is not None:
+        copy = path.with_name(f"{path.name}.version-{current}")
+        _copy(path, copy)
+        logger.info("Taking %s to version %s; %s is as it was", path, newest, copy)
+    upgrade(connection, revisions)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,4 +1,7 @@
-"""The tables, in SQLAlchemy's words; what they enforce beyond that is in triggers.py."""
+"""The tables of the newest version, in SQLAlchemy's words.
+
+What makes them, and the triggers that enforce more, are the files in ``revisions/versions``.
+"""
 
 from __future__ import annotations
 
@@ -144,20 +147,6 @@ _partial(
     f"kind = 'STATUS' AND after IN ({_ENDED})",
     event.c.job_id,
     unique=True,
-)
-
-file = Table(
-    "file",
-    metadata,
-    Column("id", _ID, primary_key=True),
-    Column("account_id", ForeignKey("account.id"), nullable=False),
-    Column("provider", String(255), nullable=False),
-    Column("function", String(255), nullable=False),
-    Column("name", String(255), nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("sha256", _HASH, nullable=False, index=True),
-    Column("created_us", _TIME, nullable=False),
-    UniqueConstraint("account_id", "provider", "function", "name"),
 )
 
 # The changes of status that are allowed, for the trigger that refuses all others.

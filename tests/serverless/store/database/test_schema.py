@@ -1,13 +1,18 @@
-"""The database refuses what no operation should do, whoever asks it."""
+"""What the versions make is the schema, and the database refuses what no operation should do."""
 
 import itertools
+import sqlite3
+from contextlib import closing
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, delete, func, insert, select, update
 
 from shoal.serverless.errors import Conflict
 from shoal.serverless.models import EDGES, TERMINAL, Ending, JobStatus, Payload
 from shoal.serverless.store import attempts, jobs
+from shoal.serverless.store.database import schema
 from shoal.serverless.store.database.schema import event, job, payload, program_version, tally
 from tests.serverless.making import account, claim, submit, upload
 
@@ -23,6 +28,26 @@ def raw(store, statement):
 def ready(store, user):
     upload(store, user)
     return store
+
+
+def test_the_versions_make_the_tables_of_the_schema(store):
+    with store._reading.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+
+
+def test_the_versions_make_the_indexes_of_the_schema(store, tmp_path):
+    path = tmp_path / "schema.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    schema.metadata.create_all(engine)
+    engine.dispose()
+    assert indexes(store.directory / "store.sqlite") == indexes(path)
+
+
+def indexes(path):
+    """What makes each index, which says more than a comparison of tables sees."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
+        return {name: sql and " ".join(sql.split()) for name, sql in found}
 
 
 def brought_to(store, user, status):

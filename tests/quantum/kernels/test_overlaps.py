@@ -3,7 +3,8 @@ import threading
 import numpy as np
 import pytest
 
-from shoal.quantum.kernels.product import one_thread, overlaps
+from shoal.quantum.kernels.blas_threads import one_thread
+from shoal.quantum.kernels.overlaps import overlaps
 
 
 def block(count, dimension, dtype, seed=0):
@@ -51,34 +52,3 @@ def test_threads_multiply_at_the_same_time_what_each_multiplies_alone():
     assert len(results) == 4
     for found in results:
         np.testing.assert_array_equal(found, alone)
-
-
-def test_the_threads_of_blas_are_as_before_when_the_tiles_are_done():
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    def threads():
-        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
-
-    with one_thread():
-        pass
-    with threadpool_limits(2, user_api="blas"):
-        before = threads()
-        with one_thread():
-            assert set(threads()) == {1}
-        assert threads() == before
-
-
-def test_overlapping_calls_set_the_threads_back_when_the_last_one_is_done():
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    def threads():
-        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
-
-    with threadpool_limits(2, user_api="blas"):
-        first, second = one_thread(), one_thread()
-        first.__enter__()
-        second.__enter__()
-        first.__exit__(None, None, None)
-        assert threads() == {1}
-        second.__exit__(None, None, None)
-        assert threads() == {2}

@@ -7,10 +7,8 @@ the lock, so that two threads would take turns.
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -97,47 +95,6 @@ def _routine(name: str) -> Callable[..., None]:
     address = interface.PyCapsule_GetPointer(capsule, interface.PyCapsule_GetName(capsule))
     routine: Callable[..., None] = ctypes.CFUNCTYPE(None)(address)
     return routine
-
-
-class OneThread:
-    """BLAS with one thread in this process, as long as anybody is in here.
-
-    The number of threads is the whole process's, so the first one in sets it and the last one out
-    sets it back: calls in several threads may overlap.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.restore_original_limits()
-
-
-_shared = OneThread()
-
-
-def one_thread() -> OneThread:
-    """A context in which BLAS has one thread: a tile is a thread's own."""
-    import_module("scipy.linalg.cython_blas")  # its BLAS must be there to be limited
-    return _shared
-
-
-@lru_cache(maxsize=1)
-def _controller() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 @compiled

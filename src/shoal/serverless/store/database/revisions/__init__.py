@@ -1,0 +1,1 @@
+"""Where Alembic looks: `env.py`, which it runs, and the versions of the database."""
