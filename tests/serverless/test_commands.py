@@ -166,11 +166,9 @@ def test_a_token_may_be_in_a_file_and_is_never_an_argument(shoal, gateway, monke
     monkeypatch.delenv("SHOAL_GATEWAY_TOKEN")
     assert shoal("jobs", "--limit", "1", "--token-file", gateway.data / "admin-token")[0] == 0
     status, _, err = shoal("jobs")
-    assert (status, err) == (
-        1,
-        "shoal: token=None: expected a token, here (in a shell: --token-file FILE) or in the variable "
-        "SHOAL_GATEWAY_TOKEN\n",
-    )
+    assert status == 1
+    assert "--token-file FILE" in err
+    assert "SHOAL_GATEWAY_TOKEN" in err
 
 
 def test_run_can_follow_to_the_end(shoal, run):

@@ -116,13 +116,12 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize(("name", "value", "words"), [(n, *g) for n, g in GIVEN.items()])
-def test_each_flag_of_serve_is_the_setting_of_its_name(run, data, monkeypatch, name, value, words):
+@pytest.mark.parametrize("name", GIVEN)
+def test_each_flag_of_serve_is_the_setting_of_its_name(run, data, monkeypatch, name):
+    value, words = GIVEN[name]
     served = []
     monkeypatch.setattr("logging.basicConfig", lambda **_: None)
-    monkeypatch.setattr(
-        "shoal.serverless.gateway.serve", lambda settings, say: served.append(settings)
-    )
+    monkeypatch.setattr("shoal.serverless.gateway.serve", lambda found, say: served.append(found))
     run("serve", *words)
     [settings] = served
     assert (getattr(settings, name), settings.data) == (value, data)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.serverless.errors import JobFailed, JobStopped, ResultNotReady, ServerlessError
-from shoal.serverless.executing import arguments_text
 
 if TYPE_CHECKING:
     from shoal.serverless.client import Job, ServerlessClient
@@ -171,7 +170,7 @@ def _upload(chosen: argparse.Namespace) -> str:
 
 
 def _run(chosen: argparse.Namespace) -> str | int:
-    text = arguments_text(chosen.arguments)
+    text = _arguments(chosen.arguments)
     job = _client(chosen).run_text(chosen.title, text, idempotency_key=chosen.key)
     told = _shown(chosen, {"id": job.job_id}, job.job_id)
     if not chosen.follow:
@@ -179,6 +178,20 @@ def _run(chosen: argparse.Namespace) -> str | int:
     sys.stdout.write(told)
     sys.stdout.flush()
     return _follow(job)
+
+
+def _arguments(name: str | None) -> str:
+    """The text of a file, which has to be a JSON object; it goes to the program as it is."""
+    if name is None:
+        return "{}"
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        found = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"arguments from {name}: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f'arguments from {name}: expected a JSON object, such as {{"x": 1}}')
+    return text
 
 
 def _jobs(chosen: argparse.Namespace) -> str:

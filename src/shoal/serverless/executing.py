@@ -46,7 +46,7 @@ def add_arguments(subparsers: Any) -> None:
 def _exec(chosen: argparse.Namespace) -> int:
     if not Path(chosen.program).is_file():
         raise ValueError(f"program={chosen.program!r}: there is no such file")
-    text = arguments_text(chosen.arguments)
+    text = _arguments_text(chosen.arguments)
     with tempfile.TemporaryDirectory(prefix="shoal-exec-") as made:
         folder = Path(made)
         arguments, result = folder / "arguments.json", folder / "result.json"
@@ -62,7 +62,7 @@ def _exec(chosen: argparse.Namespace) -> int:
     return status
 
 
-def arguments_text(source: str | None) -> str:
+def _arguments_text(source: str | None) -> str:
     """The arguments in a file, or what `-` stands for; raises ValueError unless they are an object.
 
     The text goes to the program as it is.

@@ -67,6 +67,23 @@ def test_a_damaged_report_is_a_problem_and_no_success(place, report):
     assert "damaged" in ended.problem
 
 
+def test_an_attempt_that_starts_while_it_is_looked_at_is_not_lost(place, monkeypatch):
+    lives, locks = place.shim_lives, []
+
+    def starts_after_the_look():
+        answer = lives()
+        if not locks:
+            locks.append(os.open(place.folder / "lock", os.O_RDWR | os.O_CREAT))
+            fcntl.flock(locks[0], fcntl.LOCK_EX)
+            (place.folder / "started").touch()
+        return answer
+
+    monkeypatch.setattr(place, "shim_lives", starts_after_the_look)
+    assert stage(place) is Stage.NOT_STARTED
+    assert stage(place) is Stage.ALIVE
+    os.close(locks[0])
+
+
 def test_a_fence_is_decided_once(place):
     assert place.fence()
     assert place.fence()

@@ -153,7 +153,10 @@ def check(deadline: float | None, job_id: str, cause: BaseException | None = Non
 def _streamed(
     connection: Connection, job_id: str, logs: bool, last: Written, deadline: float | None
 ) -> Iterator[State | Written]:
-    """One event stream from where the last one ended, which ends early so as not to be silent beyond the deadline."""
+    """One event stream from where the last one ended.
+
+    It ends early so as not to be silent beyond the deadline.
+    """
     began = time.monotonic()
     read_seconds = SILENCE_SECONDS
     if deadline is not None:

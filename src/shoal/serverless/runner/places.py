@@ -72,20 +72,24 @@ class Place:
         """Where the attempt is, and how it ended if it did.
 
         The order matters. A shim holds its lock before it says that it started, and publishes how
-        that ended before the lock is gone. While it lives nothing else counts: a program that
-        writes a report of its own does not end by that.
+        that ended before the lock is gone. So a free lock means that the shim is gone only if it
+        was seen before that it had started; else it may have begun between the two looks. While it
+        lives nothing else counts: a program that writes a report of its own does not end by that.
         """
+        said: bytes | None
+        try:
+            said = self._said("started")
+        except FileNotFoundError:
+            said = None
+        except (PermissionError, ValueError):
+            said = b""
         if self.shim_lives():
             return Stage.ALIVE, None
         ended = self._exit()
         if ended is not None:
             return Stage.ENDED, ended
-        try:
-            said = self._said("started")
-        except FileNotFoundError:
+        if said is None:
             return Stage.NOT_STARTED, None
-        except (PermissionError, ValueError):
-            return Stage.LOST, None
         return (Stage.FENCED if said == _FENCED else Stage.LOST), None
 
     def fence(self) -> bool:

@@ -47,7 +47,7 @@ def indexes(path):
     """What makes each index, which says more than a comparison of tables sees."""
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'")
-        return {name: sql and " ".join(sql.split()) for name, sql in found}
+        return {name: " ".join(sql.split()) for name, sql in found if sql}
 
 
 def brought_to(store, user, status):

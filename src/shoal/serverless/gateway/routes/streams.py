@@ -59,9 +59,7 @@ async def _events(
     shortest, longest = _LOOK_SECONDS
     pause = shortest
     with gateway.following.of(job.id) as news:
-        while not gateway.following.closing:
-            if not await _may_look(gateway, asked):
-                return
+        while not gateway.following.closing and await _may_look(gateway, asked):
             job = await gateway.read(jobs.get, asked.principal, job.id)
             if offset is not None and fence != job.fence:
                 offset = 0  # it runs again, and what it writes begins anew
