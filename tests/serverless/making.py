@@ -1,6 +1,7 @@
 """Programs, accounts, jobs and runners for the tests of the service."""
 
 import contextlib
+import functools
 import io
 import sys
 import tarfile
@@ -28,10 +29,24 @@ def memory_folder():
     return tempfile.TemporaryDirectory(dir=where, prefix="shoal-test-")
 
 
+@functools.cache
+def empty_database():
+    """A database as a new store makes it, which takes longer than most tests do."""
+    with memory_folder() as folder:
+        Store(Path(folder)).close()
+        return (Path(folder) / "store.sqlite").read_bytes()
+
+
+def prepared(folder):
+    """The same folder, with an empty database in it."""
+    (folder / "store.sqlite").write_bytes(empty_database())
+    return folder
+
+
 @contextlib.contextmanager
 def opened(**options):
     """A new store in memory."""
-    with memory_folder() as folder, Store(Path(folder), **options) as store:
+    with memory_folder() as folder, Store(prepared(Path(folder)), **options) as store:
         yield store
 
 
@@ -83,7 +98,7 @@ class Service:
 
     @classmethod
     def open(cls, data, **settings):
-        store = Store(data)
+        store = Store(prepared(data))
         chosen = {"max_jobs": 4, "grace_seconds": 0.5, "fast_start": False, **settings}
         return cls(store, account(store), Settings(data=data, **chosen))
 

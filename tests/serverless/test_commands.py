@@ -80,7 +80,7 @@ def test_a_failed_job_is_status_3_with_its_traceback(shoal, run):
     status, out, err = shoal("logs", "--follow", job)
     assert status == 3
     assert out.startswith("so far\nTraceback")
-    assert err.endswith("s] ERROR\n")
+    assert err.endswith("s] ERROR: It ended with exit code 1. The job's logs say more.\n")
 
 
 def test_a_stopped_job_is_status_4_and_one_that_goes_on_is_5(shoal, run):

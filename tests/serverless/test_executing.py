@@ -107,7 +107,7 @@ def test_what_cannot_be_run_is_said_in_a_line(folder, capfd, arguments, message)
 
 
 @pytest.mark.parametrize(
-    "save", ["open(path, 'w').write('{')", "open(path, 'wb').write(b'\xff')", "os.mkdir(path)"]
+    "save", ["open(path, 'w').write('{')", "open(path, 'wb').write(b'\\xff')", "os.mkdir(path)"]
 )
 def test_what_no_gateway_would_take_for_a_result_is_none_here(folder, capfd, save):
     source = f"import os\npath = os.environ['RESULTS_PATH']\n{save}\n"

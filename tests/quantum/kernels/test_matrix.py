@@ -212,11 +212,10 @@ def test_shots_go_on_from_a_checkpoint_as_if_nothing_had_been_between(tmp_path):
 
 
 def test_a_matrix_has_the_same_bits_from_whichever_thread_it_is_asked_for():
-    x = RNG.uniform(-1, 1, (200, 8))
-    circuit = zz_feature_map(8, 1, "linear")
-    alone = kernel_matrix(x, feature_map=circuit, executor="serial")
+    asked = {"x": RNG.uniform(-1, 1, (300, 8)), "feature_map": zz_feature_map(8, 2, "linear")}
+    alone = kernel_matrix(**asked, memory_bytes=4_000_000, executor="serial")
     with ThreadPoolExecutor(3) as pool:
-        for found in pool.map(lambda _: kernel_matrix(x, feature_map=circuit), range(3)):
+        for found in pool.map(lambda _: kernel_matrix(**asked, memory_bytes=4_000_000), range(3)):
             np.testing.assert_array_equal(found, alone)
 
 

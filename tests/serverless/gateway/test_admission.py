@@ -90,7 +90,8 @@ def test_a_user_of_that_name_with_another_password_keeps_it(store):
 
 
 def test_an_interpreter_that_cannot_be_run_is_said_before_jobs_fail_for_it(data):
+    (data / "text").touch(mode=0o600)
     admission.check_job_python(Settings(data=data))
-    for absent in ("/no/such/python", "/etc/hostname", "/"):
+    for absent in ("/no/such/python", str(data / "text"), "/"):
         with pytest.raises(CannotServe, match="job_python='/"):
             admission.check_job_python(Settings(data=data, job_python=absent))

@@ -1,6 +1,7 @@
 """The database is durable, keeps foreign keys, and refuses places where it would not be."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_a_writer_is_durable_and_a_reader_cannot_write(tmp_path):
     for engine in (writer, reader):
         assert pragma(engine, "foreign_keys") == 1
         engine.dispose()
+
+
+def test_a_database_is_made_once_another_process_has_let_go_of_it(tmp_path):
+    path = tmp_path / "store.sqlite"
+    other = sqlite3.connect(path, check_same_thread=False)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM sqlite_master").fetchall()
+    threading.Timer(0.2, other.close).start()
+    opening.prepare(path)
+    engine = opening.writer(path)
+    assert pragma(engine, "journal_mode") == "wal"
+    engine.dispose()
 
 
 def test_an_old_sqlite_is_refused(tmp_path, monkeypatch):

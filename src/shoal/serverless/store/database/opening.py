@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def _engine(path: Path, begin: str, pragmas: tuple[str, ...], busy_milliseconds:
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         common = (f"PRAGMA busy_timeout = {busy_milliseconds}", "PRAGMA foreign_keys = ON")
         for pragma in common + pragmas:
-            connection.execute(pragma)
+            _execute(connection, pragma, busy_milliseconds / 1000)
 
     def begins(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
@@ -65,6 +66,19 @@ def _engine(path: Path, begin: str, pragmas: tuple[str, ...], busy_milliseconds:
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begins)
     return engine
+
+
+def _execute(connection: sqlite3.Connection, pragma: str, busy_seconds: float) -> None:
+    """Executes a pragma, waiting for others: SQLite does not when it changes the journal's mode."""
+    end = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute(pragma)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def prepare(path: Path, revisions: Path = REVISIONS) -> None:
@@ -113,6 +127,7 @@ def _copy(source: Path, target: Path) -> None:
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(unfinished)) as new:
         old.backup(new)
+    unfinished.chmod(0o600)
     unfinished.replace(target)
 
 
