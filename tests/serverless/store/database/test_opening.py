@@ -30,8 +30,7 @@ def test_a_writer_is_durable_and_a_reader_cannot_write(tmp_path):
 def test_a_database_is_made_once_another_process_has_let_go_of_it(tmp_path):
     path = tmp_path / "store.sqlite"
     other = sqlite3.connect(path, check_same_thread=False)
-    other.execute("BEGIN")
-    other.execute("SELECT * FROM sqlite_master").fetchall()
+    other.execute("BEGIN IMMEDIATE")
     threading.Timer(0.2, other.close).start()
     opening.prepare(path)
     engine = opening.writer(path)
