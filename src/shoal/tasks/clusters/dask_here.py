@@ -73,8 +73,8 @@ class DaskHere:
 def serve(descriptor: int, *, cores: int, threads_per_task: int) -> None:
     """The main function of that process: tells its address, and ends when its input does.
 
-    A worker that died is started again by its nanny. The cluster would give up both if it looks, some
-    seconds after a death, while there is none of that name: after quick deaths, or on a slow machine.
+    A worker that died is started again by its nanny. The cluster would give up both if there is
+    none of that name some seconds after a death: after quick deaths, or on a slow machine.
     """
     dask.config.set({"distributed.deploy.lost-worker-timeout": NEVER})
     make: Any = distributed.LocalCluster  # it has no types
