@@ -15,7 +15,7 @@ ECHO = "from shoal.serverless import get_arguments, save_result\nsave_result(get
 
 @pytest.fixture(scope="module")
 def gateway():
-    with serving(max_jobs=4, fast_start=False) as served:
+    with serving(max_jobs=4, job_imports="shoal.serverless.runtime") as served:
         yield served
 
 

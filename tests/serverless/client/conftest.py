@@ -8,7 +8,7 @@ from tests.serverless.serving import serving
 
 @pytest.fixture(scope="session")
 def gateway():
-    with serving(max_jobs=4, fast_start=False) as served:
+    with serving(max_jobs=4, job_imports="shoal.serverless.runtime") as served:
         yield served
 
 

@@ -73,14 +73,14 @@ def free_port():
 
 def test_where_nobody_listens_is_one_error():
     with pytest.raises(GatewayUnreachable, match=r"the gateway at http://\S+ cannot be reached"):
-        ServerlessClient(f"http://127.0.0.1:{free_port()}", "token")
+        ServerlessClient(f"http://127.0.0.1:{free_port()}", "token", patience_seconds=0)
 
 
 def test_where_nobody_answers_is_one_error():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(GatewayUnreachable, match="timed out"):
-            ServerlessClient(host, "token", timeout_seconds=0.2)
+            ServerlessClient(host, "token", timeout_seconds=0.2, patience_seconds=0.1)
 
 
 @pytest.mark.parametrize("answer", [(200, b"<html>"), (404, b"<html>"), (302, b""), (405, b"{}")])
@@ -89,7 +89,7 @@ def test_what_is_no_gateway_is_told_apart(answer):
         serving((*answer, ("location", "http://127.0.0.1/elsewhere"))) as (host, _),
         pytest.raises(GatewayUnreachable),
     ):
-        ServerlessClient(host, "token")
+        ServerlessClient(host, "token", patience_seconds=0)
 
 
 def test_a_wrong_token_is_told_and_not_shown():
@@ -103,7 +103,7 @@ def test_a_wrong_token_is_told_and_not_shown():
 
 def test_an_https_address_that_speaks_http_is_one_error():
     with serving((200, b"[]")) as (host, _), pytest.raises(GatewayUnreachable, match="reached"):
-        ServerlessClient(host.replace("http:", "https:"), "token")
+        ServerlessClient(host.replace("http:", "https:"), "token", patience_seconds=0)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def check(service, ledger, ids, asked):
 
 def test_a_storm_loses_nothing_and_starts_nothing_twice(service, tmp_path):
     ledger = tmp_path / "ledger"
-    ids, asked, killed = storm(service, ledger, jobs_asked=30, seconds=4, seed=11)
+    ids, asked, killed = storm(service, ledger, jobs_asked=30, seconds=3, seed=11)
     ends = check(service, ledger, ids, asked)
     assert killed["gateways"] >= 2
     assert ends["success"] >= 1

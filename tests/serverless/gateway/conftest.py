@@ -5,10 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from shoal.serverless.gateway import people
 from tests.serverless.gateway.serving import Served
 from tests.serverless.making import memory_folder
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords():
+    """Passwords that take no memory and time to check."""
+    from argon2 import PasswordHasher
+
+    made = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_hasher", lambda: made)
+        people._nobodys.cache_clear()
+        yield
+    people._nobodys.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.serverless.making import SAVES, archive, end_jobs
 
 API = "/api/v1"
 SECONDS = 60.0
-CHOSEN = {"max_jobs": 4, "grace_seconds": 0.5, "fast_start": False}
+CHOSEN = {"max_jobs": 4, "grace_seconds": 0.5, "job_imports": ()}
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 

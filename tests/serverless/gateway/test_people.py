@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from shoal.serverless.gateway import people
 from shoal.serverless.gateway.people import (
     FAILED_LOGINS,
     FAILED_WITHIN_SECONDS,
@@ -19,6 +20,7 @@ from shoal.serverless.gateway.web.refusals import Refusal
 from shoal.serverless.models import Account, Principal, moment
 
 WHO = ("ada", "127.0.0.1")
+costly = people._hasher  # the other tests have a cheap one
 
 
 class Clock:
@@ -79,6 +81,10 @@ def test_the_right_password_forgets_the_failures():
         throttle.failed(WHO)
         throttle.succeeded(WHO)
     throttle.check(WHO)
+
+
+def test_a_password_takes_time_and_memory_to_guess():
+    assert costly().hash("secret").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_a_hash_is_of_one_password_and_has_a_salt_of_its_own():

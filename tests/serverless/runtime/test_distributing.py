@@ -23,6 +23,9 @@ from shoal.serverless.runtime import (
 )
 from tests.faults.watching import until
 
+# Where another test has loaded JAX.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 
 @distribute_task()
 def double(x):

@@ -9,7 +9,10 @@ import pytest
 from shoal.errors import ResultNotReturned, TaskRaised, WorkerDied
 from shoal.serverless.runtime import distribute_task, forks, get
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = [
+    pytest.mark.usefixtures("forked"),
+    pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),  # JAX is loaded
+]
 
 
 @distribute_task()

@@ -362,6 +362,15 @@ def test_a_stream_sends_the_rest_when_it_is_flushed(stream):
     assert stream.sent == [(channel.PRINTED, STDOUT, [b"rest"])]
 
 
+def test_a_stream_drops_what_nobody_is_there_to_read():
+    def send(*_):
+        raise BrokenPipeError
+
+    gone = _Stream(send, STDERR, sys.__stderr__)
+    assert gone.write("last words\n") == 11
+    gone.flush()
+
+
 def test_a_stream_does_not_keep_a_line_that_never_ends(stream):
     for _ in range(100):
         stream.write("x" * 1000)

@@ -27,6 +27,7 @@ from shoal.serverless.errors import (
 CONNECT_SECONDS = 5.0
 TRY_AGAIN = frozenset({502, 503, 504})
 _LONGEST_PAUSE = 2.0
+_FIRST_PATIENCE_SECONDS = 1.0  # with a gateway that was never there, as the address may be wrong
 # A proxy is for what lies outside of this machine.
 _NO_PROXY = dict.fromkeys(("all://", "http://", "https://"))
 T = TypeVar("T")
@@ -97,7 +98,8 @@ class Connection:
             NotAuthenticated: If it does not know the token.
         """
         try:
-            answer = self.api("GET", "/programs/", params={"limit": "1"}, patience=1.0)
+            patience = min(_FIRST_PATIENCE_SECONDS, self.patience_seconds)
+            answer = self.api("GET", "/programs/", params={"limit": "1"}, patience=patience)
             answer.json()
         except NotAuthenticated as error:
             raise _not_known(f"{self.host} does not accept the token", error) from error

@@ -38,7 +38,8 @@ class ServerlessClient:
         instance: Sent as it is; the gateway of shoal takes no notice.
         channel: As `instance`.
         timeout_seconds: How long the gateway may be silent.
-        patience_seconds: How long to try again when it is out of reach, once it was reached.
+        patience_seconds: How long to try again when it is out of reach, once it was reached; before
+            that it is a second.
 
     Raises:
         GatewayUnreachable: If nobody answers there, or no gateway does.

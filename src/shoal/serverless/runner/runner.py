@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.serverless.errors import ServerlessError
+from shoal.serverless.errors import ServerlessError, StoreError
 from shoal.serverless.models import Ending, Job, JobStatus
 from shoal.serverless.runner import outcomes
 from shoal.serverless.runner.launcher import Launcher
@@ -60,11 +60,6 @@ class Watch:
     def job_id(self) -> str:
         """The job's."""
         return self.job.id
-
-    @property
-    def fence(self) -> int:
-        """Of this attempt."""
-        return self.job.fence
 
 
 class Runner:
@@ -214,7 +209,7 @@ class Runner:
         if watch.busy:
             return
         claimed = job is not None and job.status in (JobStatus.PENDING, JobStatus.RUNNING)
-        if job is None or not claimed or job.fence != watch.fence:
+        if job is None or not claimed or job.fence != watch.job.fence:
             self._forget(watch)
             return
         stage, ended = watch.place.stage()
@@ -288,7 +283,7 @@ class Runner:
     def _program_runs(self, watch: Watch) -> None:
         if watch.begun is not None:
             if os.read(watch.begun, 1):
-                self._store.enqueue(attempts.mark_running, watch.job_id, watch.fence)
+                self._store.enqueue(attempts.mark_running, watch.job_id, watch.job.fence)
             self._selector.unregister(watch.begun)
             os.close(watch.begun)
             watch.begun = None
@@ -341,8 +336,9 @@ class Runner:
         def done(future: Future[None]) -> None:
             error = future.exception()
             if error is not None:
-                logger.error("Job %s needs another look", watch.job_id, exc_info=error)
-                time.sleep(0.05)  # in a thread of the pool: a full disk is not asked ceaselessly
+                trace = None if isinstance(error, StoreError | OSError) else error
+                logger.error("Job %s needs another look: %s", watch.job_id, error, exc_info=trace)
+                time.sleep(0.2)  # in a thread of the pool: a full disk is not asked ceaselessly
             self._news.put(watch)
             self._wake()
 
@@ -373,7 +369,7 @@ class Runner:
             return  # some process cannot be killed now; the next look tries again
         if job.stop_requested_at:
             self._end(watch, outcomes.stopped())
-        elif not self._store.write(attempts.run_again, watch.job_id, watch.fence):
+        elif not self._store.write(attempts.run_again, watch.job_id, watch.job.fence):
             self._end(watch, outcomes.lost())
 
     def _put_back(self, watch: Watch, job: Job) -> None:
@@ -383,11 +379,11 @@ class Runner:
         if job.fence >= MOST_CLAIMS and not job.stop_requested_at:
             self._end(watch, outcomes.never_started(job.fence))
             return
-        self._store.write(attempts.put_back, watch.job_id, watch.fence)
+        self._store.write(attempts.put_back, watch.job_id, watch.job.fence)
         self._launcher.clear(watch.job, watch.place)
 
     def _end(self, watch: Watch, ending: Ending) -> None:
-        self._store.write(attempts.finish, watch.job_id, watch.fence, ending)
+        self._store.write(attempts.finish, watch.job_id, watch.job.fence, ending)
         self._step("recorded")
         self._launcher.clear(watch.job, watch.place)
 

@@ -227,12 +227,13 @@ class _Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Sends what there is."""
+        """Sends what there is; drops it where the supervisor is gone, and nobody listens."""
         with self._lock:
             text, self._pending = self._pending, ""
         if text:
             data = text.encode("utf-8", "surrogatepass")
-            self._send(channel.PRINTED, self._number, [data])
+            with contextlib.suppress(BrokenPipeError):
+                self._send(channel.PRINTED, self._number, [data])
 
 
 class _ShippedRecords(logging.Handler):

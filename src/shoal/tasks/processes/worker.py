@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import pickle
@@ -222,7 +223,8 @@ class Trimmer:
         del items[max(self._cell[CELL_POSITION], 0) + 1 :]
         kept = max(self._cell[CELL_POSITION] + 2, len(items))
         if kept < count and self._cell[CELL_BATCH] == tag:
-            self._send(channel.TRIMMED, tag, [b"%d" % kept])
+            with contextlib.suppress(BrokenPipeError):  # the supervisor is gone: so are we, soon
+                self._send(channel.TRIMMED, tag, [b"%d" % kept])
 
 
 def leave(status: int = 0) -> None:
