@@ -272,7 +272,7 @@ NODES = """
             if x == 3:
                 for kind in ("gcs_server", "raylet"):
                     os.kill(pids[kind], 9)
-            time.sleep(60 if x == 3 else 0.01)
+            time.sleep(25 if x == 3 else 0.01)
 
         processes = cluster.head_node.all_processes
         pids = {kind: processes[kind][0].process.pid for kind in ("gcs_server", "raylet")}
@@ -280,7 +280,7 @@ NODES = """
         try:
             shoal.map(end, range(8), executor=executor)
         except shoal.errors.ExecutorBroken as error:
-            print("broken", error, time.monotonic() - began < 30, flush=True)
+            print("broken", error, time.monotonic() - began < 20, flush=True)
 """
 
 
@@ -302,4 +302,4 @@ def test_a_node_that_is_lost_costs_what_was_running_there(start, tmp_path):
     in_flight = 4 * 2 * 20  # batches of 100 ms, two a worker, halved until they come through
     assert sum(runs.values()) - 400 <= in_flight
     assert max(runs.values()) <= 3
-    until(lambda: not program.living(), 40)
+    until(lambda: not program.living())

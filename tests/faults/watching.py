@@ -15,13 +15,14 @@ SECONDS = 60.0
 
 def until(condition, seconds=SECONDS, what="the event"):
     """Polls until `condition()` is true and returns what it gave."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.002
     while True:
         found = condition()
         if found:
             return found
         assert time.monotonic() < end, f"{what} did not happen in {seconds} s"
-        time.sleep(0.002)
+        time.sleep(pause)  # longer and longer, as looking costs those who are waited for
+        pause = min(1.2 * pause, 0.01)
 
 
 def alive(pid):

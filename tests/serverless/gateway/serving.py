@@ -67,7 +67,7 @@ class User:
         """Waits for the job to be in one of these states, or to have ended."""
 
         def there():
-            job = self.job(job_id)
+            job = self.get(f"/jobs/{job_id}/").json()  # the gateway answers when there is news
             return job if job["status"] in (*statuses, *ENDED) else None
 
         return until(there, what=f"the end of {job_id}")
