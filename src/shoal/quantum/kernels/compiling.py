@@ -9,15 +9,15 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 def compiled(function: F, **options: Any) -> F:
     """Compiles a function by numba when it is first called with arguments of some types.
 
-    Products and sums may be contracted to one operation, which rounds once; nothing else is
-    rearranged. Division by zero gives what IEEE 754 says. Where no folder can be written to, the
-    code is not kept.
+    Every operation rounds by itself, as IEEE 754 says: where products and sums may be contracted,
+    code that was compiled here and code from the disk give different bits. Where no folder can be
+    written to, the code is not kept.
     """
     try:
         made: F = njit(cache=True, **OPTIONS, **options)(function)
