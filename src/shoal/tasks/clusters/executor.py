@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from shoal.errors import ExecutorBroken, ExecutorClosed
-from shoal.tasks.chunks import map_in_chunks
+from shoal.tasks.chunks import ChunkedExecutor
 from shoal.tasks.clusters.cluster import LOOK_SECONDS, Cluster, Running, Watch
 from shoal.tasks.clusters.shipment import Parcel, Shipment, broken
 from shoal.tasks.dispatch import Answer, Batch
@@ -22,7 +22,7 @@ WORKER_DEATH_RETRIES = 2
 _CALLING = Calling("task")
 
 
-class ClusterExecutor(Executor):
+class ClusterExecutor(ChunkedExecutor):
     """Runs calls on a cluster.
 
     As many calls as the cluster has room for are there at a time; the others wait here, where they
@@ -101,30 +101,11 @@ class ClusterExecutor(Executor):
         return submission.future
 
     def map(
-        self,
-        fn: Callable[..., Any],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int | None = None,
+        self, fn: Callable[..., Any], *iterables: Iterable[Any], **options: Any
     ) -> Iterator[Any]:
-        """Calls `fn` on each of the zipped inputs, as `concurrent.futures.Executor.map`.
-
-        All inputs are read, and all calls begin, at once. `shoal.map` and `shoal.imap` with
-        ``executor=`` this one batch by measured cost and read lazily.
-
-        Args:
-            timeout: Seconds after which the iteration raises `TimeoutError`; None: none.
-            chunksize: Calls per message; None cuts the inputs in 16 chunks a worker.
-        """
+        """As `ChunkedExecutor.map`; raises ExecutorClosed after `shutdown`, for no input too."""
         self.check_open()
-        return map_in_chunks(
-            self.submit,
-            fn,
-            iterables,
-            timeout=timeout,
-            chunksize=chunksize,
-            workers=self.width,
-        )
+        return super().map(fn, *iterables, **options)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more work, and lets go of the cluster when what was submitted is done.

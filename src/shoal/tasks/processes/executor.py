@@ -6,13 +6,13 @@ import atexit
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
+from concurrent.futures import Future
 from time import monotonic
 from typing import Any
 
 from shoal.errors import ExecutorClosed
-from shoal.tasks.chunks import map_in_chunks
+from shoal.tasks.chunks import ChunkedExecutor
 from shoal.tasks.dispatch import Batch
 from shoal.tasks.envelope import Calling, capture
 from shoal.tasks.failing import Blame
@@ -59,7 +59,7 @@ def _end_all() -> None:
             supervisor.stop(kill=True, quiet=True)
 
 
-class ProcessExecutor(Executor):
+class ProcessExecutor(ChunkedExecutor):
     """Runs calls in supervised worker processes.
 
     A complete `concurrent.futures.Executor`: what is special is what cannot happen. A worker that
@@ -99,30 +99,10 @@ class ProcessExecutor(Executor):
             raise ExecutorClosed("this executor was shut down; make a new one")
         return _Submission(self, fn, args, kwargs).future
 
-    def map(
-        self,
-        fn: Callable[..., Any],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int | None = None,
-    ) -> Iterator[Any]:
-        """Calls `fn` on each of the zipped inputs, as `concurrent.futures.Executor.map`.
-
-        All inputs are read, and all calls begin, at once. `shoal.map` and `shoal.imap` with
-        ``executor=`` this one batch by measured cost and read lazily.
-
-        Args:
-            timeout: Seconds after which the iteration raises `TimeoutError`; None: none.
-            chunksize: Calls per message; None cuts the inputs in 16 chunks a worker.
-        """
-        return map_in_chunks(
-            self.submit,
-            fn,
-            iterables,
-            timeout=timeout,
-            chunksize=chunksize,
-            workers=self.max_workers,
-        )
+    @property
+    def width(self) -> int:
+        """How many calls run at once."""
+        return self.max_workers
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more work, and ends the workers when what was submitted is done.
