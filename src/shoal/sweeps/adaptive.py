@@ -17,8 +17,6 @@ from shoal.tasks import executor as by_name
 L = TypeVar("L")
 
 GOALS = {"points": "npoints", "loss": "loss", "seconds": "duration"}
-UNUSED = {"batch_size": "auto", "threads_per_task": 1, "worker_death_retries": 0, "seed": None}
-UNUSED |= {"timeout_seconds": None, "on_error": "raise", "progress": None}
 
 
 def sample(
@@ -78,8 +76,7 @@ def sample(
         raise TypeError(f"goal={shorten(goal)}: expected a function of the learner, or None")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={shorten(on_error)}: expected 'raise' or 'skip'")
-    checked: Any = {"executor": executor, "max_workers": max_workers, "retries": retries}
-    check_options(learner.function, **checked, **UNUSED)
+    check_options(learner.function, executor=executor, max_workers=max_workers, retries=retries)
     numbers = {"points": points, "loss": loss, "seconds": seconds}
     endings = _endings(learner, [goal] if goal else [], numbers, on_error == "skip")
     made = None if isinstance(executor, Executor) else by_name(executor, max_workers=max_workers)

@@ -125,20 +125,21 @@ def check_function(f: object) -> None:
 def check_options(
     f: object,
     *,
-    executor: object,
-    max_workers: object,
-    batch_size: object,
-    timeout_seconds: Any,
-    retries: Any,
-    worker_death_retries: Any,
-    threads_per_task: object,
-    on_error: object,
-    progress: object,
-    seed: Any,
+    executor: object = None,
+    max_workers: object = None,
+    batch_size: object = "auto",
+    timeout_seconds: Any = None,
+    retries: Any = 0,
+    worker_death_retries: Any = 2,
+    threads_per_task: object = 1,
+    on_error: object = "raise",
+    progress: object = None,
+    seed: Any = None,
 ) -> None:
     """Raises what a call of the engine with these arguments would raise at its door.
 
-    For callers that have something to do before the call, such as opening a file.
+    For callers that have something to do before the call, such as opening a file. What they do not
+    offer has the default of `shoal.map`, which is never refused.
     """
     check_call(f, [()], on_error, progress)
     check_executor(executor)

@@ -108,12 +108,6 @@ def kernel_matrix(
         kernel or kernel_matrix,
         executor=executor,
         max_workers=max_workers,
-        batch_size=1,
-        timeout_seconds=None,
-        retries=0,
-        worker_death_retries=2,
-        threads_per_task=1,
-        on_error="raise",
         progress=progress,
         seed=seed,
     )

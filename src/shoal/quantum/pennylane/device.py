@@ -311,19 +311,7 @@ def _check(base: Any, executor: Any, max_workers: Any, max_job_size: Any) -> Non
         raise TypeError(f"max_job_size={shorten(max_job_size)}: expected an integer or None")
     if max_job_size is not None and max_job_size < 1:
         raise ValueError(f"max_job_size={max_job_size}: expected at least 1")
-    check_options(
-        _check,
-        executor=executor,
-        max_workers=max_workers,
-        batch_size="auto",
-        timeout_seconds=None,
-        retries=0,
-        worker_death_retries=0,
-        threads_per_task=1,
-        on_error="raise",
-        progress=None,
-        seed=None,
-    )
+    check_options(_check, executor=executor, max_workers=max_workers)
 
 
 def _built(base: str, options: dict[str, Any]) -> Device:

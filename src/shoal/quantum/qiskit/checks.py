@@ -35,19 +35,7 @@ class Ways:
         engine_batches: bool = True,
     ) -> None:
         """Raises what the engine would raise for these; `engine_batches` if no size is given."""
-        check_options(
-            print,
-            executor=executor,
-            max_workers=max_workers,
-            batch_size="auto",
-            timeout_seconds=None,
-            retries=0,
-            worker_death_retries=2,
-            threads_per_task=1,
-            on_error="return",
-            progress=progress,
-            seed=None,
-        )
+        check_options(print, executor=executor, max_workers=max_workers, progress=progress)
         if seeds not in ("exact", "spawn"):
             raise ValueError(f"seeds={shorten(seeds)}: expected 'exact' or 'spawn'")
         self.executor = executor
