@@ -317,6 +317,20 @@ def test_a_function_that_always_kills_workers_ends_the_call():
     assert fake.ends == ["withdrawn"]
 
 
+def test_a_function_that_is_loaded_in_between_is_not_what_kills_workers():
+    class Unlucky(FakeDispatcher):
+        """Every other worker dies while it loads the function."""
+
+        def receive(self):
+            self.function_deaths = self._answered % 2
+            return super().receive()
+
+    fake = Unlucky(random.Random(1))
+    values, failures = settle_all(a_loop(fake, inputs_of(20, True), fixed=1))
+    assert values == {index: value_of(index) for index in range(20)}
+    assert failures == {}
+
+
 def test_a_function_that_cannot_be_loaded_ends_the_call():
     class Refuses(FakeDispatcher):
         def _run(self, batch):

@@ -200,6 +200,7 @@ class Loop:
         elif answer.unreadable is not None:
             yield from self._after_unreadable(batch, answer.unreadable)
         elif answer.ended is not None:
+            self._function_deaths = 0  # it can be loaded: those workers died of something else
             done = len(answer.ended.values)
             self._sizer.record(done, answer.ended.seconds, answer.message_bytes)
             if done < len(batch.items):
