@@ -41,7 +41,7 @@ def numbers(chunk):
 
 
 def conduct(busy, chunks, *, stopped=lambda: False, pace=None, **way):
-    options = {"executor": None, "max_workers": 2, "batch_size": 1, "progress": False}
+    options = {"executor": None, "max_workers": 2, "by_cost": False, "progress": False}
     options |= {"may_run_here": True, "pace": pace or Pace(), "name": lambda: "busy"}
     conducting = Conducting(
         busy,

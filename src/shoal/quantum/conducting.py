@@ -13,13 +13,15 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
-from shoal.quantum.splitting import Chunk, joined, singly
+from shoal.quantum.splitting import Chunk, guided, joined, singly
 from shoal.tasks import Outcomes, Progress, Task, available_cores, run
 
 HERE_SECONDS = 0.1
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.003, 0.1  # of a chunk on this machine
+ELSEWHERE_SECONDS, MANY_WORKERS = 0.02, 32  # of one elsewhere, where the engine puts more together
 MOST_UNMEASURED = 16
 WORTH_WARM_SECONDS = 0.15
 WORTH_COLD_SECONDS = 6.0
@@ -79,7 +81,7 @@ class Way(NamedTuple):
     Attributes:
         executor: As for `shoal.map`.
         max_workers: How many chunks run at once; None: as many as the executor can.
-        batch_size: Chunks per message.
+        by_cost: Whether chunks may be put together; each is a task of its own otherwise.
         progress: As for `shoal.map`.
         may_run_here: Whether chunks may run in this process where that is sooner.
         pace: What is known of how long things take here.
@@ -88,7 +90,7 @@ class Way(NamedTuple):
 
     executor: Any
     max_workers: int | None
-    batch_size: int | Literal["auto"]
+    by_cost: bool
     progress: bool | None
     may_run_here: bool
     pace: Pace
@@ -124,6 +126,7 @@ class Conducting:
         self._seconds_left = sum(seconds)
         self._pace = way.pace
         self._stopped = stopped
+        self._near = is_on_this_machine(way.executor)
         self._would_gain = False
         self._outcomes: Outcomes | None = None
 
@@ -158,10 +161,18 @@ class Conducting:
                 _warm_here().add(self._way.name())
 
     def _chunks_left(self) -> list[Chunk]:
-        """The chunks to run on the executor: long ones first, where the engine batches them."""
+        """The chunks to run on the executor: long ones first, where they may be put together."""
         left = list(self._left)
-        if self._way.batch_size == "auto":
-            left.sort(key=lambda each: -each[1])
+        if self._way.by_cost:
+            pace = self._pace.seconds
+            workers = available_cores() if self._near else MANY_WORKERS
+            left = guided(
+                left,
+                workers=self._way.max_workers or workers,
+                shortest=SHORTEST_SECONDS / pace,
+                longest=(LONGEST_SECONDS if self._near else ELSEWHERE_SECONDS) / pace,
+            )
+            self._expected = dict(left)
         return [chunk for chunk, _ in left]
 
     def _run_here(self) -> Iterator[Ended]:
@@ -258,7 +269,7 @@ class Conducting:
                 tasks,
                 executor=way.executor,
                 max_workers=way.max_workers,
-                batch_size=way.batch_size,
+                batch_size="auto" if way.by_cost and not self._near else 1,
                 progress=False,
             )
             with closing(outcomes):
@@ -284,9 +295,13 @@ class Conducting:
                 yield chunk, error
 
     def _learn_from_worker(self, chunk: Chunk, seconds: float) -> None:
-        """Corrects a pace that was too slow, where nothing runs here any more to do so."""
+        """Corrects the pace where nothing runs here any more to do so; only one that was too slow.
+
+        Where nothing ever runs here, it is the workers' own.
+        """
         expected = self._expected.get(chunk, 0.0)
-        if self._way.may_run_here and 0.0 < seconds < expected * self._pace.seconds:
+        too_slow = 0.0 < seconds < expected * self._pace.seconds
+        if expected and (too_slow or not self._way.may_run_here):
             self._pace.learn(seconds, expected)
 
 

@@ -140,6 +140,46 @@ def by_cost(layout: Layout, seconds: Sequence[float], *, aim: float, workers: in
     return chunks
 
 
+def guided(
+    units: Iterable[tuple[Chunk, float]], *, workers: int, shortest: float, longest: float
+) -> list[tuple[Chunk, float]]:
+    """Chunks put together, so that few calls run them and all workers end at the same time.
+
+    Each takes a share of the work that is left, so that what was guessed wrongly in the first is
+    made up for by the last ("guided self-scheduling", Polychronopoulos and Kuck 1987).
+
+    Args:
+        units: The chunks, with the seconds that each is expected to take.
+        workers: How many run at once.
+        shortest: Seconds below which a chunk is not worth a message of its own.
+        longest: Seconds that a chunk should not take longer than, unless it is one unit.
+
+    Returns:
+        The chunks and their seconds, long ones first.
+
+    Example:
+        >>> chunks = guided(
+        ...     [(chunk, 1.0) for chunk in by_size(8, 1)], workers=2, shortest=0.5, longest=9.0
+        ... )
+        >>> [[(part.start, part.stop) for part in chunk] for chunk, _ in chunks]
+        [[(0, 2)], [(2, 3)], [(3, 4)], [(4, 5)], [(5, 6)], [(6, 7)], [(7, 8)]]
+    """
+    waiting = list(units)
+    left = sum(seconds for _, seconds in waiting)
+    made: list[tuple[Chunk, float]] = []
+    at = 0
+    while at < len(waiting):
+        most = min(max(left / (2 * workers), shortest), longest)
+        first, held = at, waiting[at][1]
+        at += 1
+        while at < len(waiting) and held + waiting[at][1] <= most:
+            held += waiting[at][1]
+            at += 1
+        made.append((joined(chunk for chunk, _ in waiting[first:at]), held))
+        left -= held
+    return sorted(made, key=lambda each: -each[1])
+
+
 def joined(chunks: Iterable[Iterable[Part]]) -> Chunk:
     """Several chunks as one; parts that are whole and adjacent become one part."""
     parts: list[Part] = []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from fractions import Fraction
 
 import cloudpickle
 import numpy as np
@@ -249,6 +250,19 @@ def test_inputs_of_local_classes_and_lambdas_arrive_by_value(regions):
         [sys.executable, "-c", program], input=packed.data, capture_output=True, check=True
     )
     assert done.stdout == b"5 6\n"
+
+
+def test_inputs_of_classes_are_pickled_once_as_soon_as_a_call_is_known_to_have_them(regions):
+    class Counted:
+        pickled = 0
+
+        def __reduce__(self):
+            Counted.pickled += 1
+            return Fraction, (1, 2)
+
+    for _ in range(3):
+        assert loaded(pack_batch((), [Counted()], regions, lasting=True), regions)[1] == [0.5]
+    assert Counted.pickled == 4
 
 
 @pytest.mark.parametrize("what", [sys.stdout, threading.Lock(), (each for each in "a")])

@@ -256,7 +256,7 @@ def _conducted(
     way = Way(
         ways.executor,
         ways.max_workers,
-        "auto",
+        True,
         ways.progress,
         ways.executor is None and default_is_ours(),
         pace,

@@ -102,7 +102,7 @@ class Running:
         return Way(
             ways.executor,
             workers,
-            "auto" if ways.by_cost else 1,
+            ways.by_cost,
             ways.progress,
             here and default_is_ours(),
             pace,

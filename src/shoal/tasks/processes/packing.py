@@ -72,9 +72,15 @@ class Packed:
 
 
 class Regions:
-    """The big arrays of one call: each in shared memory once, however many tasks use it."""
+    """The big arrays of one call: each in shared memory once, however many tasks use it.
+
+    Attributes:
+        descriptors: File descriptor and size of each region, by number.
+        plain: Whether all inputs that were packed so far could be pickled the fast way.
+    """
 
     def __init__(self) -> None:
+        self.plain = True
         self.descriptors: dict[int, tuple[int, int]] = {}
         self._numbers: dict[tuple[int, int], int | None] = {}
         self._alive: dict[tuple[int, int], Any] = {}
@@ -232,9 +238,11 @@ def pack_batch(
         head: What the worker must know besides.
         lasting: Whether an array that is met again in this call still holds the same values.
     """
-    plain = _pickled_plain((head, items), items)
-    if plain is not None:
-        return Packed(plain)
+    if regions.plain:
+        plain = _pickled_plain((head, items), items)
+        if plain is not None:
+            return Packed(plain)
+        regions.plain = False  # nor will the next be: an input is not pickled twice to find out
     return pack((head, items), regions.when_repeated if lasting else _never, changed)
 
 
