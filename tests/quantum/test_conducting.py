@@ -71,6 +71,21 @@ def test_work_on_an_executor_that_was_asked_for_never_runs_here():
     assert len(ended) == 6
 
 
+def test_chunks_by_cost_go_to_workers_in_few_messages_each_chunk_once():
+    way = {"executor": "processes", "may_run_here": False, "by_cost": True}
+    conductor, ended = conduct(Busy(), by_size(400, 1), **way)
+    assert conductor.here == 0
+    assert len(ended) < 100
+    assert sorted(number for _, value in ended for number, _ in value) == list(range(400))
+
+
+def test_what_workers_take_is_learnt_where_nothing_runs_here():
+    pace = Pace()
+    conduct(Busy(0.001), by_size(40, 1), executor="processes", may_run_here=False, pace=pace)
+    assert pace.measured
+    assert 0.02 < pace.seconds < 1
+
+
 def test_work_goes_on_here_until_workers_are_ready_and_then_there(monkeypatch):
     monkeypatch.setattr(conducting, "WORTH_COLD_SECONDS", 0.5)
     conductor, ended = conduct(Busy(0.02), by_size(200, 1))

@@ -13,6 +13,7 @@ from shoal.quantum.splitting import (
     Seeding,
     by_cost,
     by_size,
+    guided,
     joined,
     merged_counts,
     pieces,
@@ -43,6 +44,37 @@ def test_chunks_by_cost_hold_each_experiment_once_and_one_circuit_each(counts, a
     held = [at for (part,) in chunks for at in range(part.start, part.stop)]
     assert held == list(range(sum(counts)))
     assert all(len(layout.segments(part)) == 1 for (part,) in chunks)
+
+
+costs = st.lists(st.floats(1e-4, 2.0), min_size=1, max_size=60)
+
+
+@given(seconds=costs, workers=st.integers(1, 8))
+def test_guided_chunks_hold_each_experiment_once_long_ones_first(seconds, workers):
+    units = list(zip(by_size(len(seconds), 1), seconds, strict=True))
+    made = guided(units, workers=workers, shortest=0.003, longest=0.1)
+    held = [at for chunk, _ in made for part in chunk for at in range(part.start, part.stop)]
+    assert sorted(held) == list(range(len(seconds)))
+    for chunk, expected in made:
+        [part] = chunk
+        assert np.isclose(expected, sum(seconds[part.start : part.stop]))
+    assert [expected for _, expected in made] == sorted((each for _, each in made), reverse=True)
+
+
+@given(seconds=costs, workers=st.integers(1, 8))
+def test_no_guided_chunk_is_longer_than_a_share_of_all_unless_it_is_one_unit(seconds, workers):
+    units = list(zip(by_size(len(seconds), 1), seconds, strict=True))
+    share = min(max(sum(seconds) / (2 * workers), 0.003), 0.1)
+    for chunk, expected in guided(units, workers=workers, shortest=0.003, longest=0.1):
+        assert expected <= share * (1 + 1e-9) or sum(map(len, chunk)) == 1
+
+
+def test_many_short_experiments_go_in_few_chunks_the_last_ones_small():
+    units = [(chunk, 0.001) for chunk in by_size(2000, 1)]
+    made = guided(units, workers=2, shortest=0.003, longest=0.1)
+    assert len(made) < 40
+    assert made[0][1] > 0.09
+    assert made[-1][1] < 0.004
 
 
 @given(counts=counts, data=st.data())

@@ -133,7 +133,8 @@ class Simulation:
         """Takes the backend, the options of a run, and what packs the backend if it must travel."""
         self.backend = backend
         self.options = dict(options)
-        self._packed = packed
+        self._pack = packed
+        self._packed: Packed | None = None
         self._one_at_a_time: Any = nullcontext()
 
     def locked(self, lock: threading.Lock) -> Simulation:
@@ -150,12 +151,18 @@ class Simulation:
         return number
 
     def __reduce__(self) -> tuple[Any, ...]:
-        packed = self._packed()
+        packed = self._as_packed()
         return _simulation, (packed.digest(), packed.data(), self.options)
 
     def name(self) -> str:
         """Tells the backend apart from others, by its bytes."""
-        return self._packed().digest()
+        return self._as_packed().digest()
+
+    def _as_packed(self) -> Packed:
+        """The backend as it was when this run first asked."""
+        if self._packed is None:
+            self._packed = self._pack()
+        return self._packed
 
     def _run(self, call: Call) -> Iterable[Returned]:
         options = dict(self.options)
@@ -316,17 +323,28 @@ def without_executor(backend: BackendV2, *others: str) -> BackendV2:
 
 def leaves(value: Any, depth: int = 12) -> list[Any]:
     """The objects and settings that a backend is made of, through its dicts and lists."""
-    if depth == 0:
-        return [value]
-    if isinstance(value, dict):
-        return [leaf for pair in value.items() for each in pair for leaf in leaves(each, depth - 1)]
-    if isinstance(value, list | tuple):
-        return [leaf for each in value for leaf in leaves(each, depth - 1)]
-    if isinstance(value, Options):
-        return leaves(dict(value.items()), depth - 1)
-    if isinstance(value, BackendV2) or type(value).__name__ == "NoiseModel":
-        return leaves(vars(value), depth - 1)
-    return [value]
+    found: list[Any] = []
+    _add_leaves(value, depth, found)
+    return found
+
+
+def _add_leaves(value: Any, depth: int, found: list[Any]) -> None:
+    kind = type(value)
+    if depth == 0 or kind in SIMPLE:
+        found.append(value)
+    elif issubclass(kind, dict):
+        for pair in value.items():
+            for each in pair:
+                _add_leaves(each, depth - 1, found)
+    elif issubclass(kind, list | tuple):
+        for each in value:
+            _add_leaves(each, depth - 1, found)
+    elif kind is Options:
+        _add_leaves(dict(value.items()), depth - 1, found)
+    elif issubclass(kind, BackendV2) or kind.__name__ == "NoiseModel":
+        _add_leaves(vars(value), depth - 1, found)
+    else:
+        found.append(value)
 
 
 def _simulation(digest: str, data: bytes, options: Mapping[str, Any]) -> Simulation:
