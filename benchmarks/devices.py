@@ -6,7 +6,9 @@ round on.
 """
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain
 
@@ -44,6 +46,54 @@ def ceiling_in_batches(workers, chunk):
 
 def together(f, numbers):
     return f.together("lightning.qubit", numbers)
+
+
+def built_before(_workers, _chunk, *, name):
+    """Time only how a device runs circuits that are there, not how they are built."""
+    seconds = [0.0]
+
+    def run(f, numbers):
+        tapes = f.tapes(numbers)
+        start = time.perf_counter()
+        results = f.executed(tapes, name)
+        seconds[0] = time.perf_counter() - start
+        return results
+
+    return Peer(map=run, own_seconds=lambda: seconds[0])
+
+
+def ceiling_built_before(workers, chunk):
+    """Let processes hand their share of such circuits to lightning, see `peers.ceiling`."""
+    bare = ceiling(workers, chunk)
+
+    def run(f, numbers):
+        shares = [Share(first, f, numbers[first::workers]) for first in range(workers)]
+        results = bare.map(partial(executed, f), shares)
+        order = chain(*(numbers[first::workers] for first in range(workers)))
+        place = dict(zip(order, chain(*results), strict=True))
+        return [place[number] for number in numbers]
+
+    return Peer(map=run, own_seconds=bare.own_seconds)
+
+
+@dataclass(order=True)
+class Share:
+    """Some of the circuits; sent to a process, it arrives as a number and the circuits, built."""
+
+    first: int
+    asked: object = field(compare=False)
+    numbers: list
+
+    def __reduce__(self):
+        return arrived, (self.first, self.asked, self.numbers)
+
+
+def arrived(first, asked, numbers):
+    return first, asked.tapes(numbers)
+
+
+def executed(f, share):
+    return f.executed(share[1], "lightning.qubit")
 
 
 def threads(workers, _chunk):
@@ -114,6 +164,9 @@ DEVICES = {
     "shoal.parallel, gradients": ("shoal.quantum", partial(one_by_one, name=PARALLEL)),
     "lightning, one batch": ("pennylane", partial(one_batch, name="lightning.qubit")),
     "ceiling, one batch": ("multiprocessing", ceiling_in_batches),
+    "ceiling, tapes": ("multiprocessing", ceiling_built_before),
+    "shoal.parallel, tapes": ("shoal.quantum", partial(built_before, name=PARALLEL)),
+    "lightning, tapes": ("pennylane", partial(built_before, name="lightning.qubit")),
     "threads": ("concurrent.futures.thread", threads),
     "qml.concurrency, mp_pool": ("pennylane.concurrency.executors", mp_pool),
     "default.qubit": ("pennylane", partial(one_by_one, name="default.qubit")),

@@ -26,8 +26,15 @@ HERE = Path(__file__).parent
 LIMIT_SECONDS = 60  # A peer that takes longer for one repetition is stopped.
 CLOSE_SECONDS = 10  # A peer that takes longer to end itself is ended.
 # A ceiling runs beside one of these.
-OURS = ("shoal", "shoal on Ray", "shoal on Dask", "ParallelBackend", "shoal.parallel")
-CEILINGS = ("ceiling", "ceiling, circuits", "ceiling, one batch")
+OURS = (
+    "shoal",
+    "shoal on Ray",
+    "shoal on Dask",
+    "ParallelBackend",
+    "shoal.parallel",
+    "shoal.parallel, tapes",
+)
+CEILINGS = ("ceiling", "ceiling, circuits", "ceiling, one batch", "ceiling, tapes")
 ONE_THREAD = {
     name: os.environ.get(name, "1")
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

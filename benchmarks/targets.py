@@ -332,6 +332,17 @@ TARGETS = (
     *(
         Target(
             name,
+            f"20 circuits of {qubits} qubits, built before, by the device, share of the ceiling",
+            "ratio",
+            "≥",
+            0.95,
+            share_of("ceiling, tapes", "shoal.parallel, tapes"),
+        )
+        for name, qubits in (("pennylane-tapes", 12), ("pennylane-tapes-16", 16))
+    ),
+    *(
+        Target(
+            name,
             f"{what}, time of one batch on lightning over the device's",
             "ratio",
             "≥",

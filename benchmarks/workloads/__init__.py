@@ -48,6 +48,8 @@ NAMES = (
     "pennylane",
     "pennylane-16",
     "pennylane-20",
+    "pennylane-tapes",
+    "pennylane-tapes-16",
     "pennylane-small",
     "pennylane-cold",
     "pennylane-gradient",

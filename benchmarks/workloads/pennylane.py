@@ -94,12 +94,19 @@ class Asked:
         qnode = qml.QNode(f, new_device(name, self.qubits), diff_method=self.method)
         return lambda number: self.by(qnode, number)
 
-    def together(self, name, numbers, *, new=False):
-        """Run the circuits of several numbers as one batch; no gradients."""
+    def tapes(self, numbers):
+        """Build the circuits of several numbers."""
         qnode = node(variances, "lightning.qubit", self.qubits, None)
-        tapes = [qml.workflow.construct_tape(qnode)(self.angles(number)) for number in numbers]
+        return [qml.workflow.construct_tape(qnode)(self.angles(number)) for number in numbers]
+
+    def executed(self, tapes, name, *, new=False):
+        """Run circuits as one batch; no gradients."""
         on = (new_device if new else device)(name, self.qubits)
         return [rounded(values) for values in qml.execute(tapes, on)]
+
+    def together(self, name, numbers, *, new=False):
+        """Build the circuits of several numbers and run them as one batch."""
+        return self.executed(self.tapes(numbers), name, new=new)
 
     def __call__(self, number):
         """Do what is asked for one number."""
@@ -135,6 +142,21 @@ def forum(title, qubits, count, *, rounds=7, peers=(POOLS[0], "threads")):
     )
 
 
+def built(title, qubits):
+    """Measure what a device itself does: the circuits are built before the clock starts."""
+    peers = ("ceiling, tapes", "shoal.parallel, tapes", "lightning, tapes")
+    return Workload(
+        title,
+        asked(qubits, 20),
+        peers=("serial", *peers),
+        repeat=timed_warm,
+        contenders=peers,
+        more_rounds=8,
+        columns=PER_TASK,
+        references={"ceiling, tapes": "share of the ceiling"},
+    )
+
+
 def gradients(title, count, method, *, peers, contenders):
     return Workload(
         title,
@@ -156,6 +178,8 @@ WORKLOADS = {
     "pennylane-20": forum(
         "20 circuits of the forum's benchmark, 20 qubits, warm", 20, 20, rounds=3
     ),
+    "pennylane-tapes": built("The same circuits of 12 qubits, built before, warm", 12),
+    "pennylane-tapes-16": built("The same circuits of 16 qubits, built before, warm", 16),
     "pennylane-small": forum("100 circuits of the forum's benchmark, 4 qubits, warm", 4, 100),
     "pennylane-cold": Workload(
         "20 circuits of the forum's benchmark, 12 qubits, in a fresh interpreter",

@@ -1,13 +1,16 @@
+import importlib
 import pickle
 import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from types import ModuleType
 
 import pytest
 
 import shoal
-from shoal.tasks import adapters, executors
+from shoal.tasks import adapters
 from shoal.tasks.adapters import Adapter, adapter_of, dumps, needs_of
+from shoal.tasks.processes.packing import Regions, pack_function
 
 
 class Instrument:
@@ -99,9 +102,37 @@ def test_threads_are_refused_with_the_reason():
                 shoal.map(using(Instrument(1)), [1], executor=executor)
 
 
-def test_there_are_no_more_workers_than_fit_into_memory(monkeypatch):
-    monkeypatch.setattr(executors, "available_cores", lambda: 8)
-    monkeypatch.setattr(executors, "free_memory_bytes", lambda: 1000)
-    for size, workers in ((300, 3), (5000, 1), (1, 8)):
-        needs = needs_of(using(Instrument(size)))
-        assert executors._workers_within_memory(needs) == workers
+def test_what_a_function_needs_is_met_while_it_is_packed():
+    packed, _ = pack_function(using(Instrument(7)), Regions(), ())
+    assert packed.needs().memory_bytes == 7
+    packed, _ = pack_function(len, Regions(), ())
+    assert packed.needs().memory_bytes == 0
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """A user's module with a function that uses an instrument of its module."""
+    text = "instrument = None\ndef read(x): return x, instrument\nclass Reader:\n"
+    text += "    def __call__(self, x): return read(x)\n"
+    (tmp_path / "the_users_module.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("the_users_module")
+    sys.modules.pop("the_users_module")
+
+
+def test_what_is_behind_a_function_or_a_class_that_is_imported_is_found_too(imported):
+    imported.instrument = Instrument(6)
+    for function in (imported.read, imported.Reader(), partial(imported.read, 1)):
+        packed, _ = pack_function(function, Regions(), ())
+        assert packed.needs().memory_bytes == 6
+        assert needs_of(function).no_threads == "instruments are for one thread"
+
+
+def test_behind_what_workers_import_is_looked_once_and_what_they_are_sent_every_time(imported):
+    imported.instrument = Instrument(6)
+    held = Instrument(1)
+    function = partial(imported.read, held)
+    assert needs_of(function).memory_bytes == 6
+    imported.instrument.size = 60  # in this process alone
+    held.size = 50
+    assert needs_of(function).memory_bytes == 50

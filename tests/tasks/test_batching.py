@@ -1,9 +1,12 @@
 """Batches are worth about 50 ms and at most 1 MB, are never empty, and shrink towards the end."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.tasks.batching import BATCH_SECONDS, MESSAGE_BYTES, SHORTEST_SECONDS, BatchSizer
+from shoal.tasks.costs import Cost
 
 workers = st.integers(1, 64)
 most_items = st.integers(1, 1 << 18)
@@ -107,10 +110,60 @@ def test_batches_drawn_to_the_end_of_an_input_add_up_to_it(total, workers, secon
 @given(
     total=st.integers(1, 10**6), workers=st.integers(1, 16), seconds=st.floats(1e-6, BATCH_SECONDS)
 )
-def test_no_batch_is_more_than_half_of_a_fair_share_until_it_is_worth_a_millisecond(
+def test_no_batch_is_more_than_two_thirds_of_a_fair_share_until_it_is_worth_a_millisecond(
     total, workers, seconds
 ):
     sizer = BatchSizer(workers, most_items=1 << 18)
     sizer.record(1, seconds, 0)
     size = sizer.next(total)
-    assert size <= max(total / (2 * workers), SHORTEST_SECONDS / seconds, 1) * (1 + 1e-9)
+    assert size <= max(math.ceil(2 / 3 * total / workers), SHORTEST_SECONDS / seconds) * (1 + 1e-9)
+
+
+costs = st.builds(Cost, st.floats(0, 1e6), st.floats(0, 1e12))
+
+
+@given(known=costs, workers=workers, remaining=remaining, sent=st.integers(0, 10**12))
+def test_inputs_of_unknown_size_show_it_by_the_first_that_goes_alone(
+    known, workers, remaining, sent
+):
+    sizer = BatchSizer(workers, most_items=1000, known=known)
+    assert not sizer.probing
+    assert sizer.next(remaining) == 1
+    sizer.sent(1, sent)
+    size = sizer.next(remaining)
+    assert size == 1 or size * sent <= MESSAGE_BYTES
+    assert size == 1 or size * known.seconds <= BATCH_SECONDS * (1 + 1e-9)
+
+
+@given(known=costs, total=st.integers(1, 10**6), workers=workers)
+def test_an_old_cost_never_stakes_more_than_two_thirds_of_a_fair_share_or_a_millisecond(
+    known, total, workers
+):
+    sizer = BatchSizer(workers, most_items=1 << 18, known=known)
+    sizer.sent(1, 0)
+    most = max(math.ceil(2 / 3 * total / workers), SHORTEST_SECONDS / max(known.seconds, 1e-9))
+    assert sizer.next(total) <= most
+
+
+@given(known=costs, batch=finished, remaining=remaining)
+def test_the_first_measurement_replaces_what_was_known(known, batch, remaining):
+    old, new = (BatchSizer(2, most_items=1 << 18, known=each) for each in (known, None))
+    for sizer in (old, new):
+        sizer.sent(1, 10)
+        sizer.record(*batch)
+    assert old.next(remaining) == new.next(remaining)
+    assert old.cost == new.cost
+
+
+def test_a_fixed_size_ignores_what_is_known():
+    assert BatchSizer(2, fixed=7, most_items=10, known=Cost(1.0, 1.0)).next(100) == 7
+
+
+def test_a_short_call_of_known_cost_is_shared_out_in_equal_rounds():
+    sizer = BatchSizer(2, most_items=1 << 18, known=Cost(0.002, 10.0))
+    sizer.sent(1, 10)
+    left, sizes = 20, []
+    while left:
+        sizes.append(min(sizer.next(left), left))
+        left -= sizes[-1]
+    assert sizes == [7, 7, 2, 2, 1, 1]

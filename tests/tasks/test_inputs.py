@@ -240,3 +240,42 @@ def test_a_length_that_lies_does_not_lose_or_invent_inputs():
 
     for claimed in (0, 1, 3, 100):
         assert drawn_in(Inputs([Liar(claimed)]), [2]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "least", "most"),
+    [
+        ([1, 2], 1, 30),
+        (range(5), 1, 30),
+        ([10**3000], 1200, 1400),
+        (["x" * 100], 100, 120),
+        ([b"x" * 100], 100, 120),
+        ([None, 1], 1, 30),
+        ([2.5], 1, 30),
+        ([np.zeros(1000)], 8000, 8100),
+        (np.zeros((3, 1000)), 8000, 8100),
+        ([np.float64(1)], 8, 30),
+        ([(1, [np.zeros(10), "x" * 50])], 130, 200),
+    ],
+)
+def test_the_size_of_a_plain_first_input_is_known_before_it_is_drawn(inputs, least, most):
+    given = Inputs([inputs])
+    assert least <= given.first_bytes() <= most
+    assert given.drawn == 0
+
+
+def test_the_size_of_any_other_first_input_is_not_guessed():
+    class Text(str):  # noqa: SLOT000  (as users write it)
+        pass
+
+    deep = [[[[[1]]]]]
+    odd = [{"a": 1}, object(), Text("x"), np.array([object()]), (1, object()), [0] * 100, deep]
+    for item in odd:
+        assert Inputs([[item]]).first_bytes() is None
+    for none in ([], (), np.zeros((0, 3)), iter([1]), (x for x in [1])):
+        assert Inputs([none]).first_bytes() is None
+
+
+def test_the_size_of_zipped_inputs_is_that_of_all_arguments():
+    assert Inputs([["x" * 100], [b"y" * 200]]).first_bytes() == 300
+    assert Inputs([["x" * 100], []]).first_bytes() is None

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shoal import errors
 from shoal.tasks.batching import BatchSizer
+from shoal.tasks.costs import Cost
 from shoal.tasks.dispatch import Answer, Batch, Death
 from shoal.tasks.envelope import Calling, Ended, capture
 from shoal.tasks.failing import Blame
@@ -79,9 +80,11 @@ class FakeDispatcher:
         assert len(batch.items) > 0
         self.sizes.append(len(batch.items))
         self._out.append(batch)
+        sent_bytes = 10 * len(batch.items)
         self.most_in_flight = max(self.most_in_flight, len(self._out))
         if not self._answered:
             self.most_while_probing = max(self.most_while_probing, len(self._out))
+        return sent_bytes
 
     def receive(self):
         at = self._rng.randrange(len(self._out)) if self.out_of_order else 0
@@ -154,11 +157,11 @@ def source(count, fails_at=None):
         yield f"item {index}"
 
 
-def a_loop(dispatcher, inputs, *, fixed=None, most_ahead=None, most_items=50):
+def a_loop(dispatcher, inputs, *, fixed=None, most_ahead=None, most_items=50, known=None):
     return Loop(
         Inputs([inputs]),
         dispatcher,
-        BatchSizer(dispatcher.workers, fixed=fixed, most_items=most_items),
+        BatchSizer(dispatcher.workers, fixed=fixed, most_items=most_items, known=known),
         Blame(abs, Calling(timed=True), {}),
         Policy(RETRIES, DEATH_RETRIES, 1.5),
         most_ahead=most_ahead,
@@ -229,6 +232,29 @@ def test_no_more_is_in_flight_than_the_window_and_one_a_worker_until_the_first_a
     if fixed is None:
         assert fake.most_while_probing <= 2
         assert set(fake.sizes[:2]) <= {1}
+
+
+costs = st.builds(Cost, st.floats(0, 1e4), st.floats(0, 1e9))
+
+
+@given(count=counts, fates=fates, seed=seeds, known=costs)
+def test_an_old_cost_changes_nothing_of_what_is_settled_and_only_one_goes_alone(
+    count, fates, seed, known
+):
+    fake = FakeDispatcher(random.Random(seed), fates, workers=2, window=5)
+    values, failures = settle_all(a_loop(fake, inputs_of(count, True), known=known))
+    doomed = {i for i, (_, times) in fates.items() if times == ALWAYS and i < count}
+    assert set(failures) == doomed
+    assert set(values) == set(range(count))
+    assert fake.most_in_flight <= 5
+    assert fake.sizes[:1] in ([], [1])
+
+
+def test_where_the_cost_is_known_a_short_call_takes_few_batches():
+    fake = FakeDispatcher(random.Random(1))
+    fake.trims, fake.out_of_order = False, False
+    settle_all(a_loop(fake, inputs_of(20, True), known=Cost(0.002, 10.0)))
+    assert fake.sizes[:4] == [1, 7, 7, 2]  # all before an answer
 
 
 transient = st.dictionaries(st.integers(0, 30), st.integers(1, RETRIES + 2), max_size=10)
@@ -459,7 +485,7 @@ def test_the_rest_of_a_trimmed_batch_is_dealt_out_before_new_inputs():
     class Watching(FakeDispatcher):
         def send(self, batch):
             sent.append(batch.start)
-            super().send(batch)
+            return super().send(batch)
 
         def _run(self, batch):
             if batch == Batch(0, batch.items) and len(batch.items) == 10:

@@ -10,8 +10,10 @@ import importlib
 import io
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
@@ -58,6 +60,11 @@ class Needs:
     memory_bytes: int = 0
     no_threads: str = ""
 
+    def add(self, memory_bytes: int, no_threads: str) -> None:
+        """Counts one more object; of the memory the most, since tasks use one after the other."""
+        self.memory_bytes = max(self.memory_bytes, memory_bytes)
+        self.no_threads = self.no_threads or no_threads
+
 
 @lru_cache(maxsize=4096)
 def adapter_of(kind: type) -> Adapter | None:
@@ -74,17 +81,29 @@ def adapter_of(kind: type) -> Adapter | None:
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's, which sends the objects of the table as their adapters say."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._met = Needs()
+        self._defined: dict[int, Any] = {}  # functions and classes on the way, each once
+
     def reducer_override(self, obj: Any) -> Any:
         """As `pickle.Pickler.reducer_override`."""
         kind: Any = type(obj)
         adapter = adapter_of(kind)
         if adapter is not None:
-            self.met(adapter, obj)
+            memory = 0 if adapter.memory_bytes is None else adapter.memory_bytes(obj)
+            self._met.add(memory, adapter.no_threads)
             return adapter.reduce(obj)
+        if kind is FunctionType or isinstance(obj, type):
+            self._defined[id(obj)] = obj
         return super().reducer_override(obj)
 
-    def met(self, adapter: Adapter, obj: Any) -> None:
-        """Called for each object of the table on the way."""
+    def needs(self) -> Needs:
+        """What the objects need that were on the way, directly or in modules sent by name."""
+        for each in self._defined.values():
+            behind = needs_behind(each)
+            self._met.add(behind.memory_bytes, behind.no_threads)
+        return self._met
 
 
 def dumps(value: object) -> bytes:
@@ -94,38 +113,42 @@ def dumps(value: object) -> bytes:
     return stream.getvalue()
 
 
-class _Looking(Pickler):
-    """Adds up what the objects need that it meets."""
-
-    def __init__(self, needs: Needs) -> None:
-        super().__init__(io.BytesIO(), PROTOCOL, buffer_callback=lambda _: False)
-        self._needs = needs
-
-    def met(self, adapter: Adapter, obj: Any) -> None:
-        """Counts the largest: tasks use one object after the other."""
-        needs = self._needs
-        needs.no_threads = needs.no_threads or adapter.no_threads
-        if adapter.memory_bytes is not None:
-            needs.memory_bytes = max(needs.memory_bytes, adapter.memory_bytes(obj))
-
-
 def needs_of(function: Callable[..., Any]) -> Needs:
     """What the objects need that a function uses, directly or through others of its module.
 
-    Looks by pickling, without the copies; costs nothing where none of the table's packages is
-    loaded. What cannot be pickled is looked through as far as pickling gets.
+    Looks by pickling, without the copies. What cannot be pickled is looked through as far as
+    pickling gets.
     """
-    needs = Needs()
     if SDKS.isdisjoint(sys.modules):
-        return needs
+        return Needs()
+    return _looked(function.function if isinstance(function, Indexed) else function).needs()
+
+
+def needs_behind(named: Any) -> Needs:
+    """What a function or class needs that workers import by name; nothing for any other.
+
+    They have what its module makes at import, whatever becomes of that here: it is looked for once.
+    """
+    from shoal.tasks.processes.packing import importable, written_by_user
+
+    module = named.__module__ or ""
+    if SDKS.isdisjoint(sys.modules) or not (importable(named) and written_by_user(module)):
+        return Needs()
+    return _needs_behind(module, named.__qualname__, id(named))
+
+
+@lru_cache(maxsize=256)
+def _needs_behind(module: str, name: str, _: int) -> Needs:
+    """What is needed by the function or class of this name and address."""
     from shoal.tasks.processes.packing import by_value
 
-    users = function.function if isinstance(function, Indexed) else function
-    module = getattr(users, "__module__", None) or "builtins"
-    library = module.partition(".")[0] in ("__main__", "builtins", "shoal", *SDKS)
-    try:
-        with by_value(() if library else (module,)):
-            _Looking(needs).dump(users)
-    except Exception:  # pickling runs the user's __reduce__, which may raise anything
-        return needs
-    return needs
+    with by_value((module,)):
+        return _looked(getattr(sys.modules[module], name))._met  # noqa: SLF001  (nothing further: one module is the function's own)
+
+
+def _looked(value: Any) -> Pickler:
+    """A pickler that has pickled a value, as far as that went, and kept nothing of it."""
+    pickler = Pickler(io.BytesIO(), PROTOCOL, buffer_callback=lambda _: False)
+    with suppress(Exception):  # pickling runs the user's __reduce__, which may raise anything
+        pickler.dump(value)
+    return pickler

@@ -10,6 +10,7 @@ from typing import Any
 from shoal.tasks import executors
 from shoal.tasks.arguments import check_call, check_count, check_executor
 from shoal.tasks.batching import BatchSizer
+from shoal.tasks.costs import Costs, signature
 from shoal.tasks.envelope import Calling
 from shoal.tasks.failing import Blame
 from shoal.tasks.inplace import check_out
@@ -21,6 +22,8 @@ from shoal.tasks.progress import Progress
 EAGER_ITEMS = 1 << 18
 LAZY_ITEMS = 1 << 12
 LAZY_BATCHES_PER_WORKER = 8
+
+_costs = Costs()
 
 
 class Call:
@@ -72,16 +75,21 @@ class Call:
         most_items = LAZY_ITEMS if lazy else EAGER_ITEMS
         if dispatcher.in_step and (lazy or not self._inputs.lasting):
             fixed = 1
+        self._function = (signature(f), calling.style, type(dispatcher))
+        self._sizer = BatchSizer(
+            workers,
+            fixed=fixed,
+            most_items=most_items,
+            batch_seconds=dispatcher.batch_seconds,
+            known=_costs.of(self._function),
+        )
+        if (first_bytes := self._inputs.first_bytes()) is not None:
+            self._sizer.sent(1, first_bytes)
         self._labels = {} if labels is None else labels
         self._loop = Loop(
             self._inputs,
             dispatcher,
-            BatchSizer(
-                workers,
-                fixed=fixed,
-                most_items=most_items,
-                batch_seconds=dispatcher.batch_seconds,
-            ),
+            self._sizer,
             Blame(f, calling, self._labels),
             policy,
             most_ahead=max(LAZY_BATCHES_PER_WORKER * workers, dispatcher.window) if lazy else None,
@@ -169,6 +177,8 @@ class Call:
         finally:
             settling.close()
             bar.close()
+            if self._sizer.cost is not None:
+                _costs.learn(self._function, self._sizer.cost)
 
 
 class Blocks(Iterator[Settled]):

@@ -118,8 +118,12 @@ class Dispatcher(Protocol):
     in_step: bool
     batch_seconds: float
 
-    def send(self, batch: Batch) -> None:
-        """Hands over a batch; an `Answer` will be received for it."""
+    def send(self, batch: Batch) -> int:
+        """Hands over a batch; an `Answer` will be received for it.
+
+        Returns:
+            Size of its inputs in bytes; 0 where they are not pickled, or cannot be.
+        """
 
     def receive(self) -> Answer | None:
         """The next answer, in the order of completion; waits for it. None after `wake`."""
@@ -148,9 +152,10 @@ class SerialDispatcher:
         self._out = out
         self._batch: Batch | None = None
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: Batch) -> int:
         """Keeps the batch until its answer is asked for."""
         self._batch = batch
+        return 0
 
     def receive(self) -> Answer:
         """Runs the batch. `KeyboardInterrupt` passes through."""
@@ -246,7 +251,7 @@ class FutureDispatcher:
 
         return submit
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: Batch) -> int:
         """Submits the batch; what cannot be pickled is answered as unreadable."""
         try:
             future = self._submit(batch)
@@ -257,7 +262,9 @@ class FutureDispatcher:
             future = Future()
             future.set_result(capture(error, crossing=False, kind="input"))
         self._futures[future] = batch
+        sent_bytes = self._sent_bytes.get(future, 0)
         future.add_done_callback(self._done.put)
+        return sent_bytes
 
     def receive(self) -> Answer | None:
         """The next answer; None after `wake`."""

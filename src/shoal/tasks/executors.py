@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from shoal.errors import ExecutorClosed, MissingExtra
-from shoal.tasks.adapters import Needs, needs_of
+from shoal.tasks.adapters import needs_of
 from shoal.tasks.arguments import CAN_FORK, check_count, check_name, check_resources, is_dask_client
 from shoal.tasks.dispatch import FOREIGN_WINDOW, Dispatcher, FutureDispatcher, SerialDispatcher
 from shoal.tasks.envelope import Calling
@@ -21,7 +21,6 @@ from shoal.tasks.processes import (
     ProcessDispatcher,
     ProcessExecutor,
     available_cores,
-    free_memory_bytes,
     inside_worker,
     shared_supervisor,
 )
@@ -189,12 +188,11 @@ def dispatcher_for(
     chosen = default_name() if chosen is None else chosen
     if isinstance(chosen, str):
         check_name(chosen)
-    needs = needs_of(function)
-    if needs.no_threads and (chosen == "threads" or isinstance(chosen, ThreadPoolExecutor)):
-        raise ValueError(f"executor={shorten(chosen)} with {shorten(function)}: {needs.no_threads}")
+    if chosen == "threads" or isinstance(chosen, ThreadPoolExecutor):
+        _check_threads(chosen, function)
     ours = chosen == "processes" or isinstance(chosen, ProcessExecutor)
     if ours and not inside():
-        supervisor, workers = _supervised(chosen, max_workers, threads_per_task, needs)
+        supervisor, workers = _supervised(chosen, max_workers, threads_per_task)
         return ProcessDispatcher(
             supervisor,
             function,
@@ -232,21 +230,20 @@ def dispatcher_for(
     return FutureDispatcher(chosen, function, calling, workers=workers, window=window, out=out)
 
 
+def _check_threads(chosen: Any, function: Callable[..., Any]) -> None:
+    """Raises ValueError for a function that threads must not share, and says why."""
+    reason = needs_of(function).no_threads
+    if reason:
+        raise ValueError(f"executor={shorten(chosen)} with {shorten(function)}: {reason}")
+
+
 def _supervised(
-    chosen: Any, max_workers: int | None, threads_per_task: int, needs: Needs
-) -> tuple[Any, int]:
+    chosen: Any, max_workers: int | None, threads_per_task: int
+) -> tuple[Any, int | None]:
     """The supervisor of an executor of ours, or the one that calls share, and how many workers."""
     if isinstance(chosen, ProcessExecutor):
         return chosen.supervisor, min(max_workers or chosen.max_workers, chosen.max_workers)
-    return shared_supervisor(threads_per_task), max_workers or _workers_within_memory(needs)
-
-
-def _workers_within_memory(needs: Needs) -> int:
-    """As many as cores, or as states of the simulators in the function fit into free memory."""
-    cores = available_cores()
-    if needs.memory_bytes == 0:
-        return cores
-    return max(min(cores, free_memory_bytes() // needs.memory_bytes), 1)
+    return shared_supervisor(threads_per_task), max_workers
 
 
 def _is_cluster(chosen: object) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import cloudpickle
 
 DRAW_SECONDS = 0.01
+MOST_PLAIN = 64
 ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
 
 
@@ -71,6 +72,11 @@ class Inputs:
         """Inputs not yet drawn, or None where that is not known."""
         return None if self._length is None else max(self._length - self.drawn, 0)
 
+    def first_bytes(self) -> int | None:
+        """Size of the first input, before it is drawn; None where that is not told at once."""
+        items = self._slice(1) if self.lasting and self.drawn == 0 else ()
+        return plain_bytes(items[0]) if len(items) else None
+
     def draw(self, count: int) -> Sequence[Any]:
         """The next inputs, at most `count` and at least one; empty at the end.
 
@@ -100,6 +106,22 @@ class Inputs:
                 raise
             self._error = error  # for the next time: what it gave before is run first
         return items
+
+
+def plain_bytes(item: Any, depth: int = 3) -> int | None:
+    """About the size of a pickled number, text or array, or a few of them; None for all else."""
+    kind = type(item)
+    if kind in (tuple, list) and depth and len(item) <= MOST_PLAIN:
+        sizes = [plain_bytes(each, depth - 1) for each in item]
+        return None if None in sizes else sum(sizes)  # type: ignore[arg-type]
+    if kind is str or kind is bytes:
+        return len(item)
+    if kind is int:
+        return 8 + int(item.bit_length()) // 8
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and (kind is numpy.ndarray or isinstance(item, numpy.generic)):
+        return None if item.dtype.hasobject else int(item.nbytes)
+    return 16 if kind in ATOMS else None
 
 
 def _is_atomic(item: Any) -> bool:

@@ -142,7 +142,7 @@ class Loop:
             if batch is None:
                 break
             self._in_flight[batch.start] = len(batch.items)
-            self._dispatcher.send(batch)
+            self._sizer.sent(len(batch.items), self._dispatcher.send(batch))
         if self._end is None:
             return bool(self._in_flight)
         wanted = [*self._in_flight, *(batch.start for batch in self._again)]

@@ -15,6 +15,7 @@ from shoal.quantum.pennylane.batch import (
     worth_sending,
 )
 from shoal.quantum.pennylane.templates import Patterns
+from shoal.quantum.pennylane.work import Bench
 
 
 def test_what_is_not_known_is_guessed_from_the_number_of_wires():
@@ -38,8 +39,9 @@ def test_what_was_measured_is_believed_and_older_measurements_fade():
 def batch_of(method="execute", *, wires=20, expand=True, width=8):
     how = (SimpleNamespace(method=method, expand=expand), None)
     return Batch(
+        items=[],
         how=how,
-        base=None,
+        bench=Bench(),
         recipe=b"",
         base_name="lightning.qubit",
         crew=SimpleNamespace(alone=False),
@@ -67,7 +69,7 @@ def test_there_are_no_more_workers_than_states_fit_into_free_memory(monkeypatch)
 
 
 def test_short_batches_and_gates_that_cost_less_than_their_way_stay_here():
-    assert not worth_sending(0.009, gates=10, tapes=2, width=8)
+    assert not worth_sending(0.005, gates=10, tapes=2, width=8)
     assert worth_sending(0.1, gates=10, tapes=2, width=2)
     assert not worth_sending(0.1, gates=100_000, tapes=1000, width=8)
     assert worth_sending(1.0, gates=100_000, tapes=1000, width=2)

@@ -10,6 +10,7 @@ from pennylane import numpy as pnp
 from shoal.errors import InputNotSent, WorkerDied
 from shoal.quantum import ParallelDevice
 from shoal.quantum.pennylane import batch as batching
+from shoal.quantum.pennylane.lightning import same_bits
 
 WIRES = 4
 worth_sending = batching.worth_sending
@@ -21,7 +22,7 @@ METHODS = ("best", "adjoint", "parameter-shift", "finite-diff")
 
 @pytest.fixture(autouse=True)
 def everything_is_worth_sending(monkeypatch):
-    monkeypatch.setattr(batching, "worth_sending", lambda *_: True)
+    monkeypatch.setattr(batching, "worth_sending", lambda *_, **__: True)
 
 
 def pair(base, **options):
@@ -391,3 +392,55 @@ def test_a_process_that_has_no_workers_yet_runs_circuits_itself(monkeypatch):
         device.base.execute([tape_of(x) for x in XS]),
     )
     assert not device._crew._loading
+
+
+def expectations(x):
+    measured = [qml.expval(qml.Z(0) @ qml.Z(1)), *(qml.var(qml.X(wire)) for wire in range(WIRES))]
+    return qml.tape.QuantumScript(tape_of(x).operations, measured)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("count", [1, 4, 20])
+def test_results_have_the_bits_of_the_base_device_wherever_and_however_often_they_run(
+    there, count, monkeypatch
+):
+    monkeypatch.setattr(batching, "worth_sending", lambda *_, **__: there)
+    serial, device = pair("lightning.qubit")
+    for shift in (0.0, 1.0, 2.0):
+        tapes = [expectations(shift + x) for x in np.linspace(0, 1, count)]
+        assert same_bits(device.execute(tapes), serial.execute(tapes))
+        assert same_bits(qml.execute(tapes, device), qml.execute(tapes, serial))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_gradients_have_the_bits_of_the_base_device_wherever_they_run(there, monkeypatch):
+    monkeypatch.setattr(batching, "worth_sending", lambda *_, **__: there)
+    weights = pnp.linspace(0, 1, 2 * WIRES * 3, requires_grad=True).reshape(2, WIRES, 3)
+    serial, device = pair("lightning.qubit")
+    ours, theirs = (
+        qml.grad(qml.QNode(entangled, on, diff_method="parameter-shift")) for on in (device, serial)
+    )
+    for scale in (1.0, 0.5, 0.25):
+        assert same_bits(np.array(ours(scale * weights)), np.array(theirs(scale * weights)))
+    assert any(device._bench._calls.values())
+
+
+def test_who_watches_the_base_device_sees_every_circuit(monkeypatch):
+    monkeypatch.setattr(batching, "worth_sending", lambda *_, **__: False)
+    serial, device = pair("lightning.qubit")
+    tapes = [expectations(x) for x in np.linspace(0, 1, 20)]
+    device.execute(tapes)
+    with qml.Tracker(device.base) as tracker, qml.Tracker(serial) as expected:
+        device.execute(tapes)
+        serial.execute(tapes)
+    assert tracker.totals == expected.totals
+
+
+def test_circuits_of_many_structures_one_after_the_other_stay_right(monkeypatch):
+    monkeypatch.setattr(batching, "worth_sending", lambda *_, **__: False)
+    serial, device = pair("lightning.qubit")
+    for number in range(100):
+        operations = [qml.RX(0.1 * number, wire % WIRES) for wire in range(number % 40 + 1)]
+        tape = qml.tape.QuantumScript(operations, [qml.expval(qml.Z(number % WIRES))])
+        assert same_bits(device.execute([tape] * 4), serial.execute([tape] * 4))
+    assert len(device._bench._calls) <= 64

@@ -14,7 +14,7 @@ WIRES = 4
 
 @pytest.fixture(autouse=True)
 def everything_is_worth_sending(monkeypatch):
-    monkeypatch.setattr(batching, "worth_sending", lambda *_: True)
+    monkeypatch.setattr(batching, "worth_sending", lambda *_, **__: True)
 
 
 def pair(base="lightning.qubit"):

@@ -102,20 +102,21 @@ def test_a_pattern_is_found_again_in_the_next_batch_and_keeps_no_circuit_alive()
     gc.collect()
     assert kept() is None
     assert {each[0] for each in patterns.slimmed([tape_of(x) for x in (4, 5, 6)])} == packed
-    assert Pattern(tape_of(0.1, wire=2)).packed not in packed
+    other = tape_of(0.1, wire=2)
+    assert Pattern(other).packed(other) not in packed
 
 
 def test_a_pattern_with_an_operation_that_only_identity_tells_is_not_kept():
     assert Pattern(tape_of(0.1)).lasts
     assert not Pattern(tape_of(0.1, more=[qml.QubitUnitary(np.eye(2), 0)])).lasts
     probs = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.probs(wires=[0])])
-    assert Pattern(probs).packed
+    assert Pattern(probs).packed(probs)
     assert not Pattern(probs).lasts
 
 
 def compiled(tape, base="lightning.qubit"):
     program = qml.device(base, wires=3).preprocess_transforms()
-    return unpacked(Pattern(tape).packed).through(program), program
+    return unpacked(Pattern(tape).packed(tape)).through(program), program
 
 
 @pytest.mark.parametrize("base", ["lightning.qubit", "default.qubit"])
@@ -140,4 +141,16 @@ def test_transforms_that_fail_or_cut_are_left_to_every_circuit():
     several = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.expval(qml.X(0)), qml.expval(qml.Z(0))])
     program = qml.CompilePipeline()
     program.add_transform(qml.transforms.split_non_commuting)
-    assert unpacked(Pattern(several).packed).through(program) is None
+    assert unpacked(Pattern(several).packed(several)).through(program) is None
+
+
+def test_few_circuits_are_slimmed_where_such_were_there_before_and_leave_no_template():
+    patterns = Patterns()
+    assert not patterns.met([tape_of(0.1)])
+    assert not patterns.met([tape_of(0.1)])
+    assert not patterns.met([tape_of(x) for x in (0.1, 0.2, 0.3)])
+    assert patterns.met([tape_of(0.4)])
+    [(packed, angles)] = patterns.slimmed([tape_of(0.4)])
+    assert qml.equal(unpacked(packed).tape(angles), tape_of(0.4))
+    other = [tape_of(0.1, wire=2)]
+    assert patterns.slimmed(other) == other

@@ -6,6 +6,7 @@ import pytest
 from pennylane.devices import ExecutionConfig
 
 from shoal.quantum.pennylane import work as working
+from shoal.quantum.pennylane.templates import Pattern
 from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Bench, Plan, run_tape, seeded
 
 
@@ -88,3 +89,43 @@ def test_transforms_are_applied_where_the_tape_is_run():
     value = run_tape(device, how, (tape, None, None)).value
     expected = qml.execute([tape], qml.device("default.qubit", wires=2))[0]
     assert np.allclose(value, expected)
+
+
+def test_equal_plans_are_equal_bytes_by_which_templates_are_found_again():
+    rng = np.random.default_rng(0)
+    configs = [
+        ExecutionConfig(gradient_method=method, device_options={"rng": rng, "batch_obs": True})
+        for method in (qml.gradients.param_shift, None)
+    ]
+    assert len({plan(config=config).packed() for config in configs}) == 1
+
+
+def calls_with(**changes):
+    """What runs circuits of a template on a bench, by a plan with changes."""
+    tape = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.expval(qml.Z(0))])
+    pattern = Pattern(tape)
+    job = (recipe(), plan(**changes).packed())
+    bench = Bench()
+    return [bench.calls(job, pattern.packed(tape), pattern.angles(tape)) for _ in range(2)]
+
+
+def test_the_calls_of_a_template_are_found_once():
+    first, second = calls_with(prepare=True)
+    assert first is second is not None
+
+
+def test_what_the_device_tells_or_keeps_besides_results_takes_the_device_itself():
+    adjoint = ExecutionConfig(gradient_method="adjoint", use_device_jacobian_product=True)
+    assert calls_with(tracked=True) == [None, None]
+    assert calls_with(method="compute_derivatives", config=adjoint) == [None, None]
+    device = working.build(recipe())
+    assert working.may_call(plan(), device)
+    assert not working.may_call(plan(config=adjoint), device)
+    with qml.Tracker(device):
+        assert not working.may_call(plan(), device)
+
+
+def test_a_device_that_is_laid_on_the_bench_is_not_built_again():
+    bench, device = Bench(), working.build(recipe())
+    bench.lay(recipe(), device)
+    assert bench.device(recipe()) is device

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from shoal import errors
+from shoal.tasks.adapters import Needs
 from shoal.tasks.dispatch import Batch
 from shoal.tasks.envelope import Calling, Ended, capture, dump_reply
 from shoal.tasks.inputs import Inputs
+from shoal.tasks.processes import dispatcher as dispatching
 from shoal.tasks.processes.dispatcher import Packer, ProcessDispatcher, read_delivery
 from shoal.tasks.processes.executor import shared_supervisor
 from shoal.tasks.processes.memory import SHARED_BYTES
@@ -195,6 +197,13 @@ def test_a_function_that_cannot_be_sent_leaves_no_shared_array_behind():
     with pytest.raises(errors.FunctionNotSent):
         Packer(shared_supervisor(1), lambda _: (array, lock), Calling(), limit=1)
     assert open_regions() == before
+
+
+def test_there_are_no_more_workers_than_have_room_for_their_objects(monkeypatch):
+    monkeypatch.setattr(dispatching, "available_cores", lambda: 8)
+    monkeypatch.setattr(dispatching, "free_memory_bytes", lambda: 1000)
+    for needed, workers in ((300, 3), (5000, 1), (1, 8), (0, 8)):
+        assert dispatching.workers_within_memory(Needs(needed)) == workers
 
 
 def test_the_window_keeps_every_worker_supplied():

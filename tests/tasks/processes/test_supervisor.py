@@ -363,3 +363,19 @@ def test_a_child_that_was_forked_leaves_the_supervisor_alone():
         assert told.read() == b"7"
     os.waitpid(child, 0)
     assert shoal.map(abs, [-2]) == [2]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_who_waits_looks_without_sleeping_only_while_a_core_is_free(supervisor, monkeypatch, cores):
+    looks, wait = [], supervisor._lookout.wait
+
+    def watched(seconds, *, awake=False):
+        looks.append(awake)
+        return wait(seconds, awake=awake)
+
+    monkeypatch.setattr(supervisor, "_cores", cores)
+    monkeypatch.setattr(supervisor._lookout, "wait", watched)
+    caller = Caller(supervisor, abs, limit=1)
+    caller.send(-1, attended=True)
+    assert caller.attended().ended.values == [1]
+    assert looks[0] == (cores > 1)

@@ -6,37 +6,44 @@ import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import perf_counter
 from typing import Any, Literal, cast
 
 from shoal.errors import InputNotSent
 from shoal.quantum.pennylane.adapters import state_bytes
 from shoal.quantum.pennylane.crew import Crew
+from shoal.quantum.pennylane.lightning import MOST_WIRES, GateCalls
 from shoal.quantum.pennylane.tapes import Label, cut, joined, what_is_stuck
 from shoal.quantum.pennylane.templates import Patterns
 from shoal.quantum.pennylane.work import (
     EXECUTE,
+    Bench,
     Done,
     Item,
+    Job,
     Prepared,
+    may_call,
     run_tape,
     run_tapes,
     work,
 )
 from shoal.tasks import Outcome, Task, free_memory_bytes, run
 
-HERE_SECONDS = 0.01
+HERE_SECONDS = 0.006
 GROUP_SECONDS = 0.05
 PARTS_PER_WORKER, MOST_ROUNDS = 4, 8
 GATE_SECONDS = 5e-6
 AMPLITUDE_SECONDS = 1.5e-9
 GRADIENT_COST = 3.0
-CALL_SECONDS, MESSAGE_SECONDS = 1e-3, 400e-6
+CALL_SECONDS, MESSAGE_SECONDS = 2e-3, 400e-6
 DELAY_SHARE = 0.1  # of a message's time: how much later than the others a worker may end
 TAPE_SENT_SECONDS, GATE_SENT_SECONDS = 20e-6, 1.5e-6
+SLIM_SENT_SECONDS = 15e-6
 TAPE_BUILT_SECONDS, GATE_BUILT_SECONDS = 70e-6, 1.5e-6
 GAIN = 0.9
 MEASURED_SHARE = 20
+MANY = 16  # tapes of one structure, for which to find its gates' calls is worth it
 COUNTED_WIRES = 18  # below, states are too small to count
 
 
@@ -73,8 +80,9 @@ class Batch:
     """One call of the device.
 
     Attributes:
+        items: What is to be run.
         how: The plan, with its transforms for the base device in this process.
-        base: That device; the caller holds its lock.
+        bench: That device, and what was compiled for it; the caller holds its lock.
         recipe: By which workers build theirs.
         base_name: Its name, by which workers know what they have loaded.
         crew: The workers.
@@ -86,8 +94,9 @@ class Batch:
         may_cut: Whether parameters with a batch dimension may be cut into parts.
     """
 
+    items: Sequence[Item]
     how: Prepared
-    base: Any
+    bench: Bench
     recipe: bytes
     base_name: str
     crew: Crew
@@ -98,31 +107,68 @@ class Batch:
     max_job_size: int | None
     may_cut: bool
 
-    def run(self, items: Sequence[Item]) -> list[Done]:
+    def run(self) -> list[Done]:
         """What became of each item, in order."""
+        items, count = self.items, len(self.items)
         alone = self.crew.alone or self.width == 1
-        if alone or (len(items) == 1 and not self._cuttable(items[0][0])):
-            return self._here(items)
+        if alone or (count == 1 and not self._cuttable(items[0][0])):
+            return self._here(0, count)
         gates = [_gates(tape) for tape, _, _ in items]
         key = (self.how[0].method, self.wires, bool(items[0][0].shots))
         done: list[Done] = []
-        while len(done) < len(items):
+        while len(done) < count:
             at = len(done)
             left = sum(gates[at:]) * self.costs.pace(key)
-            measured = self.costs.known(key) or len(items) < MEASURED_SHARE
-            worth = measured and worth_sending(left, sum(gates[at:]), len(items) - at, self.width)
+            measured = self.costs.known(key) or count < MEASURED_SHARE
+            worth = measured and self._worth_sending(left, gates, at)
             if worth and self.crew.prepare(self.base_name, self.recipe, left):
                 width = self._width_in_memory(items[at][0])
                 if width > 1:
-                    return done + self._there(items[at:], gates[at:], key, width)
-            stop = self._group(gates, at, key) if measured else 1
+                    return done + self._there(at, gates[at:], key, width)
+            stop = self._group(gates, at, key) if measured else at + 1
             begun = perf_counter()
-            done += self._here(items[at:stop])
+            done += self._here(at, stop)
             seconds = perf_counter() - begun
             self.costs.learn(key, seconds, sum(gates[at:stop]))
             if worth:
                 self.crew.spend(seconds)
         return done
+
+    @cached_property
+    def job(self) -> Job:
+        """What travels with every tape."""
+        return self.recipe, self.how[0].packed()
+
+    @cached_property
+    def _sent(self) -> list[Any]:
+        """The tapes as they are sent."""
+        return self.patterns.slimmed([tape for tape, _, _ in self.items])
+
+    @cached_property
+    def _calls(self) -> list[GateCalls | None]:
+        """What runs each tape here, faster than the base device would; None: that runs it.
+
+        It takes some tapes to pay: so many now, or those of an earlier batch.
+        """
+        tapes = [tape for tape, _, _ in self.items]
+        may = self.wires <= MOST_WIRES and may_call(self.how[0], self.bench.device(self.recipe))
+        if not may or not (len(tapes) >= MANY or self.patterns.met(tapes)):
+            return [None] * len(tapes)
+        return [
+            self.bench.calls(self.job, *sent) if type(sent) is tuple else None
+            for sent in self._sent
+        ]
+
+    def _worth_sending(self, seconds: float, gates: Sequence[float], at: int) -> bool:
+        """Whether the tapes from `at` on, which would take so long here, are done sooner there."""
+        slim = sum(calls is not None for calls in self._calls[at:])
+        return worth_sending(
+            seconds,
+            sum(gates[at:]),
+            len(gates) - at,
+            self.width,
+            slim_share=slim / (len(gates) - at),
+        )
 
     def _group(self, gates: Sequence[float], at: int, key: tuple[str, int, bool]) -> int:
         """Where the next group ends that runs here: it takes about 50 ms."""
@@ -146,31 +192,42 @@ class Batch:
             states *= math.ceil((tape.batch_size or 1) / (PARTS_PER_WORKER * width))
         return max(min(width, free_memory_bytes() // (states * state_bytes(range(self.wires)))), 1)
 
-    def _here(self, items: Sequence[Item]) -> list[Done]:
-        """Runs items on the base device in this process."""
+    def _here(self, at: int, stop: int) -> list[Done]:
+        """Runs the items from `at` to `stop` in this process."""
+        device = self.bench.device(self.recipe)
+        items = self.items[at:stop]
         if self.how[0].tracked or any(seed is not None for _, _, seed in items):
-            return [run_tape(self.base, self.how, item) for item in items]
-        tapes = [tape for tape, _, _ in items]
-        extras = None if items[0][1] is None else [extra for _, extra, _ in items]
-        values = run_tapes(self.base, self.how, tapes, extras)
-        return [Done(value, []) for value in values]
+            return [run_tape(device, self.how, item) for item in items]
+        done = [
+            None if calls is None else Done(calls(self._sent[place][1]), [])
+            for place, calls in enumerate(self._calls[at:stop], at)
+        ]
+        left = [place for place, each in enumerate(done) if each is None]
+        tapes = [items[place][0] for place in left]
+        extras = None if items[0][1] is None else [items[place][1] for place in left]
+        values = iter(run_tapes(device, self.how, tapes, extras)) if left else iter(())
+        return [Done(next(values), []) if each is None else each for each in done]
 
     def _there(
-        self, items: Sequence[Item], gates: Sequence[float], key: tuple[str, int, bool], width: int
+        self, at: int, gates: Sequence[float], key: tuple[str, int, bool], width: int
     ) -> list[Done]:
-        """Runs items in workers, those with a batch dimension in parts."""
+        """Runs the items from `at` on in workers, those with a batch dimension in parts."""
+        items = self.items[at:]
         units: list[Item] = []
         counts = []
-        for tape, extra, seed in items:
-            parts = [tape]
+        for (tape, extra, seed), sent in zip(items, self._sent[at:], strict=True):
+            parts = [sent]
             if self._cuttable(tape) and len(items) < PARTS_PER_WORKER * width:
                 parts = cut(tape, min(tape.batch_size, PARTS_PER_WORKER * width))
             counts.append(len(parts))
             units += [(part, extra, seed) for part in parts]
         size = self._batch_size(sum(gates) / len(units), len(units), key, width)
-        done = self._outcomes(units, counts, size=size, width=width)
+        done = self._outcomes(units, counts, at=at, size=size, width=width)
         there = (f"{key[0]} there", *key[1:])
-        self.costs.learn(there, sum(each.seconds for each in done), sum(gates))
+        seconds = sum(each.seconds for each in done)
+        self.costs.learn(there, seconds, sum(gates))
+        if seconds < sum(gates) * self.costs.pace(key):  # here they would take no longer either
+            self.costs.learn(key, seconds, sum(gates))
         values = iter([cast("Done", each.value) for each in done])
         return [_whole([next(values) for _ in range(count)]) for count in counts]
 
@@ -187,15 +244,13 @@ class Batch:
         return even_size(count, width, gates * self.costs.pace(known))
 
     def _outcomes(
-        self, units: Sequence[Item], counts: Sequence[int], *, size: Any, width: int
+        self, units: Sequence[Item], counts: Sequence[int], *, at: int, size: Any, width: int
     ) -> list[Outcome]:
         """How each unit ended; raises the error of the first that failed."""
-        job = (self.recipe, self.how[0].packed())
-        sent = self.patterns.slimmed([tape for tape, _, _ in units])
-        numbers = [number for number, count in enumerate(counts) for _ in range(count)]
+        places = [at + place for place, count in enumerate(counts) for _ in range(count)]
         tasks = [
-            Task((job, slim, extra, seed), label=Label(number, tape))
-            for number, slim, (tape, extra, seed) in zip(numbers, sent, units, strict=True)
+            Task((self.job, sent, extra, seed), label=Label(place, self.items[place][0]))
+            for place, (sent, extra, seed) in zip(places, units, strict=True)
         ]
         running = run(
             work,
@@ -215,11 +270,13 @@ class Batch:
                 if failed is not None and all(index in done for index in range(failed)):
                     break
         if failed is not None:
-            raise _told(cast("Exception", done[failed].error), units[failed][0])
+            raise _told(cast("Exception", done[failed].error), self.items[places[failed]][0])
         return [done[index] for index in range(len(units))]
 
 
-def worth_sending(seconds: float, gates: float, tapes: int, width: int) -> bool:
+def worth_sending(
+    seconds: float, gates: float, tapes: int, width: int, *, slim_share: float = 0.0
+) -> bool:
     """Whether tapes are done clearly sooner by workers that are ready than here.
 
     The parent packs tapes one after the other; the workers unpack and run them side by side.
@@ -229,9 +286,12 @@ def worth_sending(seconds: float, gates: float, tapes: int, width: int) -> bool:
         gates: How many gates they have.
         tapes: How many there are.
         width: How many workers there are.
+        slim_share: How many of them are templates with their angles, from 0 to 1.
     """
-    sending = tapes * TAPE_SENT_SECONDS + gates * GATE_SENT_SECONDS
-    building = tapes * TAPE_BUILT_SECONDS + gates * GATE_BUILT_SECONDS
+    whole = 1.0 - slim_share
+    sending = whole * (tapes * TAPE_SENT_SECONDS + gates * GATE_SENT_SECONDS)
+    building = whole * (tapes * TAPE_BUILT_SECONDS + gates * GATE_BUILT_SECONDS)
+    sending += slim_share * tapes * SLIM_SENT_SECONDS
     there = CALL_SECONDS + max(sending, (seconds + building) / width)
     return seconds >= HERE_SECONDS and there < GAIN * seconds
 

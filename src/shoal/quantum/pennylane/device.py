@@ -24,7 +24,7 @@ from shoal.quantum.pennylane.crew import crew_for
 from shoal.quantum.pennylane.tapes import apart
 from shoal.quantum.pennylane.templates import Patterns
 from shoal.quantum.pennylane.tracking import replay
-from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Item, Plan, prepared
+from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Bench, Item, Plan, prepared
 from shoal.tasks import check_options, shorten
 
 NAME = "shoal.parallel"
@@ -109,6 +109,8 @@ class ParallelDevice(Device):  # type: ignore[misc]  # PennyLane ships no types
         self._max_job_size = max_job_size
         self._costs = Costs()
         self._patterns = Patterns()
+        self._bench = Bench()
+        self._bench.lay(self._recipe, self._base)
         self._native = broadcast_expand not in self._base.preprocess_transforms()
         self._entropy = _entropy_of(self._base, base_options.get("seed"))
         self._drawn = 0
@@ -265,8 +267,9 @@ class ParallelDevice(Device):  # type: ignore[misc]  # PennyLane ships no types
         )
         with self._lock:
             batch = Batch(
+                items=self._items(tapes, extras),
                 how=prepared(self._base, plan),
-                base=self._base,
+                bench=self._bench,
                 recipe=self._recipe,
                 base_name=self._base_name,
                 crew=self._crew,
@@ -277,7 +280,7 @@ class ParallelDevice(Device):  # type: ignore[misc]  # PennyLane ships no types
                 max_job_size=self._max_job_size,
                 may_cut=method == EXECUTE and not self.tracker.active,
             )
-            done = batch.run(self._items(tapes, extras))
+            done = batch.run()
         if self.tracker.active:
             replay(self.tracker, [each.updates for each in done])
         values = [each.value for each in done]

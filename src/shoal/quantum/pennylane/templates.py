@@ -100,11 +100,7 @@ class Template:
 
 
 class Pattern:
-    """What a circuit is like, to compare others with it.
-
-    Attributes:
-        packed: The template that they have in common, as bytes; empty where there is none.
-    """
+    """What a circuit is like, to compare others with it."""
 
     def __init__(self, tape: Any) -> None:
         """Looks at the circuit."""
@@ -120,12 +116,18 @@ class Pattern:
         self._measurements = tape.measurements if self._measured is None else None
         self._shots = tape.shots
         self._trainable = tape._trainable_params  # noqa: SLF001  (unset is None)
-        self.packed = b"" if self.angles(tape) is None else self._pack(tape)
+        self._packed = b"" if self.angles(tape) is None else None
 
     @property
     def lasts(self) -> bool:
         """Whether other batches may have such circuits too; it then keeps no part of this one."""
-        return bool(self.packed) and self._measured is not None and not self._others
+        return self._packed != b"" and self._measured is not None and not self._others
+
+    def packed(self, tape: Any) -> bytes:
+        """The template in common, as bytes, made of one of the circuits; empty if there is none."""
+        if self._packed is None:
+            self._packed = self._pack(tape)
+        return self._packed
 
     def angles(self, tape: Any) -> tuple[float, ...] | None:
         """The angles of all gates in order; None where the circuit differs in more than those."""
@@ -180,25 +182,43 @@ class Patterns:
         """There are none yet."""
         self._recent: deque[Pattern] = deque(maxlen=MOST_PATTERNS)
 
+    def met(self, tapes: Sequence[Any]) -> bool:
+        """Whether circuits like the first were there recently; several are remembered from now."""
+        if self._known(tapes[0])[0] is not None:
+            return True
+        if len(tapes) >= FEWEST:
+            self._found(tapes[0])
+        return False
+
     def slimmed(self, tapes: Sequence[Any]) -> list[Any]:
-        """Each tape as a packed template and its angles, or as it is where that is not possible."""
-        if len(tapes) < FEWEST:
-            return list(tapes)
+        """Each tape as a packed template and its angles, or as it is where that is not possible.
+
+        Few tapes are worth no new template.
+        """
         sent: list[Any] = []
+        find = self._known if len(tapes) < FEWEST else self._found
         pattern: Pattern | None = None
         for tape in tapes:
             angles = None if pattern is None else pattern.angles(tape)
             if pattern is None or angles is None:
-                pattern, angles = self._found(tape)
-            sent.append((pattern.packed, angles) if pattern.packed else tape)
+                pattern, angles = find(tape)
+            packed = b"" if pattern is None else pattern.packed(tape)
+            sent.append((packed, angles) if packed else tape)
         return sent
 
-    def _found(self, tape: Any) -> tuple[Pattern, tuple[float, ...] | None]:
-        """The pattern of a circuit, with its angles: a recent one, or a new one."""
+    def _known(self, tape: Any) -> tuple[Pattern | None, tuple[float, ...] | None]:
+        """The recent pattern of a circuit, with its angles; None where there is none."""
         for pattern in self._recent:
             angles = pattern.angles(tape)
             if angles is not None:
                 return pattern, angles
+        return None, None
+
+    def _found(self, tape: Any) -> tuple[Pattern, tuple[float, ...] | None]:
+        """The pattern of a circuit, with its angles: a recent one, or a new one."""
+        known, angles = self._known(tape)
+        if known is not None:
+            return known, angles
         pattern = Pattern(tape)
         if pattern.lasts:
             self._recent.appendleft(pattern)

@@ -61,20 +61,21 @@ class ClusterDispatcher:
         if most is not None and most < width:
             self.window = most
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: Batch) -> int:
         """Packs and begins the batch; what cannot be packed is answered as unreadable."""
         try:
             parcel = self._shipment.pack(batch)
         except Exception as error:  # pickling the user's inputs may raise anything
             self._done.put((batch, capture(error, crossing=False, kind="input")))
-            return
+            return 0
         try:
             running = self._shipment.start(parcel)
         except Exception as error:  # whatever the cluster raises for its own reasons
             self._done.put((batch, broken(self._cluster, error)))
-            return
+            return 0
         self._running[running] = parcel
         running.future.add_done_callback(lambda _: self._done.put(running))
+        return parcel.message_bytes
 
     def receive(self) -> Answer | None:
         """The next answer; an error when the cluster is gone; None after `wake`."""

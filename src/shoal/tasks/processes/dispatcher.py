@@ -8,11 +8,13 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from shoal.tasks.adapters import Needs
 from shoal.tasks.batching import BATCH_SECONDS
 from shoal.tasks.dispatch import Answer, Batch, Death, read_reply, write_here
 from shoal.tasks.envelope import Calling, capture, worker_name
 from shoal.tasks.inputs import Frozen, Inputs
 from shoal.tasks.processes import surroundings
+from shoal.tasks.processes.limits import available_cores, free_memory_bytes
 from shoal.tasks.processes.memory import descriptor_of
 from shoal.tasks.processes.packing import (
     Regions,
@@ -34,12 +36,17 @@ class Packer:
         function: Callable[..., Any],
         calling: Calling,
         *,
-        limit: int,
+        limit: int | None,
         timeout_seconds: float | None = None,
         lasting: bool = False,
         out: Any = None,
     ) -> None:
-        """Packs the function; raises FunctionNotSent when that is impossible."""
+        """Packs the function; raises FunctionNotSent when that is impossible.
+
+        Args:
+            limit: How many batches of the call may run at once; None: as many as cores, or as
+                have room for their objects in free memory.
+        """
         self._changed = changed_modules()
         self._lasting = lasting
         self._calling = (calling.style, calling.seed, calling.timed)
@@ -53,7 +60,7 @@ class Packer:
         self.call = Call(
             function=packed,
             function_number=number,
-            limit=limit,
+            limit=limit or workers_within_memory(packed.needs()),
             context=surroundings.packed_current(self._changed),
             timeout_seconds=timeout_seconds,
             regions=regions,
@@ -77,6 +84,14 @@ class Packer:
         return Parcel(self.call, packed, deliver)
 
 
+def workers_within_memory(needs: Needs) -> int:
+    """As many as cores, or as states of the simulators in the function fit into free memory."""
+    cores = available_cores()
+    if needs.memory_bytes == 0:
+        return cores
+    return max(min(cores, free_memory_bytes() // needs.memory_bytes), 1)
+
+
 def _bytes_of(item: object) -> bytes:
     return item.pickled if type(item) is Frozen else pickle.dumps(item, 5)
 
@@ -93,13 +108,16 @@ class ProcessDispatcher:
         function: Callable[..., Any],
         calling: Calling,
         *,
-        workers: int,
+        workers: int | None,
         timeout_seconds: float | None,
         inputs: Inputs,
         out: Any = None,
     ) -> None:
-        self.workers = workers
-        self.window = 2 * workers
+        """Packs the function; raises FunctionNotSent when that is impossible.
+
+        Args:
+            workers: How many batches run at once; None: as many as cores, or as have room.
+        """
         self._supervisor = supervisor
         self._calling = calling
         self._packer = Packer(
@@ -111,20 +129,23 @@ class ProcessDispatcher:
             lasting=inputs.lasting,
             out=out,
         )
+        self.workers = self._packer.call.limit
+        self.window = 2 * self.workers
         inputs.freeze()
         self._out_here = None if self._packer.call.out is not None else out
         self._answers: SimpleQueue[tuple[Batch, int, Delivery] | None] = SimpleQueue()
 
-    def send(self, batch: Batch) -> None:
+    def send(self, batch: Batch) -> int:
         """Packs and submits the batch; what cannot be packed is answered as unreadable."""
         answers = self._answers
         try:
             parcel = self._packer.parcel(batch, lambda got: answers.put((batch, size, got)))
         except Exception as error:  # pickling the user's inputs may raise anything
             answers.put((batch, 0, error))
-            return
+            return 0
         size = parcel.packed.message_bytes
         self._supervisor.submit(parcel, attended=True)
+        return size
 
     def receive(self) -> Answer | None:
         """The next answer, unpacked in the caller's thread; None after `wake`."""

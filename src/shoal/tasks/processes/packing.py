@@ -20,7 +20,7 @@ from typing import Any
 
 import cloudpickle
 
-from shoal.tasks.adapters import Pickler
+from shoal.tasks.adapters import Needs, Pickler, needs_behind
 from shoal.tasks.envelope import MOST_BUFFERS, PROTOCOL
 from shoal.tasks.inputs import ATOMS
 from shoal.tasks.model import function_not_sent
@@ -41,10 +41,12 @@ class Packed:
         data: The pickle.
         buffers: In the order in which unpickling asks for them: a buffer that travels with the
             message, or the number of a shared region.
+        needs: Tells what the objects in it need.
     """
 
     data: bytes
     buffers: list[memoryview | int] = field(default_factory=list)
+    needs: Callable[[], Needs] = Needs
 
     @property
     def regions(self) -> list[int]:
@@ -171,8 +173,9 @@ def pack(
 
     with by_value(changed):
         stream = io.BytesIO()
-        _Pickler(stream, PROTOCOL, buffer_callback=keep_apart).dump(value)
-        return Packed(stream.getvalue(), buffers)
+        pickler = _Pickler(stream, PROTOCOL, buffer_callback=keep_apart)
+        pickler.dump(value)
+        return Packed(stream.getvalue(), buffers, pickler.needs)
 
 
 class _Pickler(Pickler):
@@ -300,7 +303,8 @@ def pack_function(
     """
     try:
         if importable(function) and function.__module__ not in changed:
-            return Packed(pickle.dumps(function, PROTOCOL)), True
+            data = pickle.dumps(function, PROTOCOL)
+            return Packed(data, needs=functools.partial(needs_behind, function)), True
         return pack(function, regions.add, changed), False
     except Exception as error:  # pickling runs the user's __reduce__, which may raise anything
         raise function_not_sent(function, error) from error
@@ -348,7 +352,7 @@ def changed_modules() -> list[str]:
         _users.clear()
         for name in loaded:
             path = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(path, str) and path.endswith(".py") and _written_by_user(name, path):
+            if isinstance(path, str) and path.endswith(".py") and written_by_user(name):
                 _users[name] = path
     changed = [name for name, path in _users.items() if _changed(path)]
     return _with_importers(changed) if changed else []
@@ -373,8 +377,11 @@ def _imports_from(name: str, known: set[str]) -> bool:
     )
 
 
-def _written_by_user(name: str, path: str) -> bool:
-    if name == "__main__" or name.partition(".")[0] in ("shoal", "cloudpickle"):
+def written_by_user(name: str) -> bool:
+    """Whether a module is neither a script nor a part of what was installed."""
+    path = getattr(sys.modules.get(name), "__file__", None)
+    ours = name == "__main__" or name.partition(".")[0] in ("shoal", "cloudpickle")
+    if ours or not isinstance(path, str):
         return False
     if path not in _is_users:
         _is_users[path] = not path.startswith(_LIBRARIES) and not os.path.realpath(path).startswith(

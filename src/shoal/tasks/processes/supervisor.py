@@ -22,6 +22,7 @@ from shoal.tasks.processes.channel import Message
 from shoal.tasks.processes.handle import WorkerHandle
 from shoal.tasks.processes.launcher import STARTED
 from shoal.tasks.processes.launching import Launching
+from shoal.tasks.processes.limits import available_cores
 from shoal.tasks.processes.lookout import READABLE, WRITABLE, Lookout
 from shoal.tasks.processes.packing import Packed
 from shoal.tasks.processes.parcels import Call, Parcel, Trimmed, numbers
@@ -55,6 +56,7 @@ class Supervisor:
         self._pending: deque[Parcel] = deque()
         self._functions: dict[bytes, int] = {}
         self._width = 0
+        self._cores = available_cores()
         self._stillborn = 0
         self._closed = self._ended = False
         self._to_do: deque[Callable[[], None]] = deque()
@@ -237,9 +239,10 @@ class Supervisor:
         """Waits for something to happen and sees to it; waits and tells without the lock."""
         with self._lock:
             pause = self._pause()
+            running = sum(worker.parcel is not None for worker in self._workers.values())
         if seconds is not None:
             pause = seconds if pause is None else min(pause, seconds)
-        ready = self._lookout.wait(pause, awake=awake)
+        ready = self._lookout.wait(pause, awake=awake and running < self._cores)
         with self._guarded():
             for source, mask in ready:
                 self._handle(source, mask)
