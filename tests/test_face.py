@@ -27,6 +27,15 @@ def test_looking_at_the_face_imports_nothing():
     assert done.stdout == "False\n", done.stderr
 
 
+def test_what_a_program_does_not_use_of_the_engine_is_not_imported():
+    done = run_program(
+        "import sys, shoal.tasks\nshoal.tasks.available_cores()\n"
+        "rooms = ('call', 'checkpoints', 'dispatch', 'joblib', 'loop', 'processes.executor')\n"
+        "print([room for room in rooms if f'shoal.tasks.{room}' in sys.modules])"
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_shoal_works_without_any_extra():
     program = (
         "import sys\n"

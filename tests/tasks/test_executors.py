@@ -18,7 +18,6 @@ from shoal.tasks.executors import (
     default_name,
     dispatcher_for,
     executor,
-    require,
 )
 from shoal.tasks.inputs import Inputs
 from shoal.tasks.processes import ProcessDispatcher, ProcessExecutor, available_cores
@@ -140,16 +139,6 @@ def test_a_missing_extra_says_what_to_install(no_loky):
         assert "pip install 'shoal[loky]'" in str(caught.value)
         assert "executor='loky'" in str(caught.value)
         assert isinstance(caught.value, ImportError)
-
-
-def test_a_missing_extra_keeps_the_reason_as_its_cause():
-    with pytest.raises(errors.MissingExtra, match="for this needs no_such_module") as caught:
-        require("no_such_module", extra="none", purpose="for this")
-    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
-
-
-def test_an_installed_module_is_given_back():
-    assert require("json", extra="none", purpose="this").loads("1") == 1
 
 
 def test_the_serial_executor_runs_in_the_callers_thread_at_once():

@@ -19,7 +19,8 @@ from shoal.tasks.dispatch import Answer, Batch, Death
 from shoal.tasks.envelope import Calling, Ended, capture
 from shoal.tasks.failing import Blame
 from shoal.tasks.inputs import Inputs
-from shoal.tasks.loop import Loop, Policy
+from shoal.tasks.loop import Loop
+from shoal.tasks.model import Policy
 from tests.searching import examples
 
 ALWAYS = 10**9

@@ -13,11 +13,15 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from shoal import tasks
 from shoal.errors import ExecutorBroken, ExecutorClosed, FunctionNotSent
 from shoal.quantum.splitting import Chunk, guided, joined, singly
-from shoal.tasks import Outcomes, Progress, Task, available_cores, run
+from shoal.tasks import available_cores
+
+if TYPE_CHECKING:
+    from shoal.tasks import Outcomes
 
 HERE_SECONDS = 0.1
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.003, 0.1  # of a chunk on this machine
@@ -132,7 +136,7 @@ class Conducting:
 
     def __iter__(self) -> Iterator[Ended]:
         total = sum(len(part) for chunk, _ in self._left for part in chunk)
-        bar = Progress(self._way.progress, total, "circuits", unit="circuit")
+        bar = tasks.Progress(self._way.progress, total, "circuits", unit="circuit")
         try:
             for chunk, value in self._ended():
                 bar.add(sum(map(len, chunk)))
@@ -238,12 +242,12 @@ class Conducting:
     def _warm_up(self, name: str) -> None:
         """Has workers load the simulation, each once; not again where that fails."""
         workers = self._way.max_workers or available_cores()
-        tasks = [Task((number,)) for number in range(workers)]
+        loads = [tasks.Task((number,)) for number in range(workers)]
         try:
             outcomes = list(
-                run(
+                tasks.run(
                     self._simulation.load,
-                    tasks,
+                    loads,
                     max_workers=workers,
                     batch_size=1,
                     progress=False,
@@ -262,11 +266,11 @@ class Conducting:
         """
         way = self._way
         waiting = dict(enumerate(chunks))
-        tasks = [Task((self._message(chunk),), label=_label(chunk)) for chunk in chunks]
+        messages = [tasks.Task((self._message(chunk),), label=_label(chunk)) for chunk in chunks]
         try:
-            outcomes = run(
+            outcomes = tasks.run(
                 self._simulation,
-                tasks,
+                messages,
                 executor=way.executor,
                 max_workers=way.max_workers,
                 batch_size="auto" if way.by_cost and not self._near else 1,

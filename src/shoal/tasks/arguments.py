@@ -11,8 +11,7 @@ from concurrent.futures import Executor
 from numbers import Real
 from typing import Any
 
-from shoal.tasks.loop import Policy
-from shoal.tasks.model import shorten
+from shoal.tasks.model import Policy, shorten
 from shoal.tasks.seeds import check_seed
 
 NAMES = ("serial", "threads", "processes", "loky", "ray", "dask")

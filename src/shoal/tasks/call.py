@@ -15,8 +15,8 @@ from shoal.tasks.envelope import Calling
 from shoal.tasks.failing import Blame
 from shoal.tasks.inplace import check_out
 from shoal.tasks.inputs import Inputs
-from shoal.tasks.loop import Loop, Policy, Settled
-from shoal.tasks.model import Outcome
+from shoal.tasks.loop import Loop, Settled
+from shoal.tasks.model import Outcome, Policy
 from shoal.tasks.progress import Progress
 
 EAGER_ITEMS = 1 << 18

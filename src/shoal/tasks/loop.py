@@ -16,21 +16,7 @@ from shoal.tasks.dispatch import Answer, Batch, Death, Dispatcher
 from shoal.tasks.envelope import Ended, Raised
 from shoal.tasks.failing import Blame
 from shoal.tasks.inputs import Inputs
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What to do about faults.
-
-    Attributes:
-        retries: How often a task that raised, or ran too long, is run again.
-        worker_death_retries: How often a task that ended its worker is run again.
-        timeout_seconds: Longest time one task may run, or None.
-    """
-
-    retries: int = 0
-    worker_death_retries: int = 2
-    timeout_seconds: float | None = None
+from shoal.tasks.model import Policy
 
 
 @dataclass(slots=True)

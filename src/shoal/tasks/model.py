@@ -13,6 +13,21 @@ INPUT_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What to do about faults.
+
+    Attributes:
+        retries: How often a task that raised, or ran too long, is run again.
+        worker_death_retries: How often a task that ended its worker is run again.
+        timeout_seconds: Longest time one task may run, or None.
+    """
+
+    retries: int = 0
+    worker_death_retries: int = 2
+    timeout_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One independent call of the function.
 
