@@ -38,10 +38,10 @@ def name(request):
 
 
 def storm(ledger, finished, kills, every):
-    """Kills the process that wrote last, whenever that many more lines are there."""
+    """Kills the process that wrote last, whenever that many more lines are there; three times."""
     due = every
     dice = random.Random(1)
-    while not finished.wait(0.005):
+    while len(kills) < 3 and not finished.wait(0.005):
         written = lines(ledger)
         if len(written) < due:
             continue

@@ -239,6 +239,22 @@ def test_endless_recursion_is_a_recursion_error(executor):
     assert shoal.failure(error).args == (BAD,)
 
 
+def test_endless_recursion_is_one_where_dask_was_imported_too():
+    """Dask brings tblib, which pickles an exception together with every frame it came through."""
+
+    def recurse(x):
+        import distributed  # noqa: F401  (in the worker)
+
+        def again(x):
+            return again(x) if x == BAD else x
+
+        return again(x)
+
+    with shoal.executor("processes", max_workers=1) as executor:
+        got = shoal.map(recurse, TWELVE, executor=executor, on_error="return")
+    assert isinstance(the_bad_one(got), RecursionError)
+
+
 def test_an_exception_group_keeps_its_members(executor):
     """E07: an ordinary group is an ordinary exception."""
 

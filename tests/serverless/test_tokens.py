@@ -19,7 +19,12 @@ def test_no_two_tokens_are_alike():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "shoal_", "awesome_token", "shoal_12_ab", mint().text + "x", mint().text[:-1]]
+    "text",
+    [
+        *("", "shoal_", "awesome_token", "shoal_12_ab"),
+        pytest.param(mint().text + "x", id="longer"),
+        pytest.param(mint().text[:-1], id="shorter"),
+    ],
 )
 def test_anything_else_is_no_token(text):
     assert split(text) is None

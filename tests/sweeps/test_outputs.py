@@ -88,7 +88,7 @@ def test_a_result_with_other_outputs_is_told_with_its_value(value):
         ({"y": None}, TypeError),
         ({"y": [1]}, TypeError),
         (b"y", TypeError),
-        ((name for name in "ab"), TypeError),
+        pytest.param((name for name in "ab"), TypeError, id="generator"),
         (["a", "a"], ValueError),
         ({"y": ("t", "t")}, ValueError),
         ({"y": "t", "t": ()}, ValueError),

@@ -259,7 +259,8 @@ def capture(error: BaseException, *, crossing: bool, kind: str = "raised") -> Ra
 
 
 def _pickled_exception(error: Exception) -> bytes | None:
-    """The exception as bytes that are known to load, or None."""
+    """The exception as bytes that are known to load, or None; its traceback goes as text."""
+    BaseException.with_traceback(error, None)  # or tblib, which Dask brings, sends every frame
     try:
         data: bytes = cloudpickle.dumps(error, protocol=PROTOCOL)
         if len(data) > 16 * TEXT_CHARACTERS:

@@ -59,6 +59,9 @@ class Odd(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
 
+    def __reduce__(self):  # as it is without tblib, which Dask brings and which makes do
+        return Odd, self.args
+
 
 def odd():
     raise Odd(1, 2)

@@ -58,7 +58,9 @@ def test_a_failed_job_says_why_and_has_no_result(user):
     assert "exit code 3" in job["message"]
 
 
-@pytest.mark.parametrize("job_id", ["x", "..", "%00", "1" * 500, str(new_id())])
+@pytest.mark.parametrize(
+    "job_id", ["x", "..", "%00", "1" * 500, pytest.param(str(new_id()), id="an id")]
+)
 def test_a_job_that_is_not_there_is_named(user, job_id):
     answer = user.get(f"/jobs/{job_id}/")
     assert answer.status_code == 404

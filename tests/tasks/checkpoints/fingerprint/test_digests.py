@@ -1,5 +1,6 @@
 """Digests are equal for equal values in every process, and differ for others."""
 
+import cmath
 import collections
 import copy
 import enum
@@ -70,7 +71,7 @@ def canonical(value):
         return [type(value).__name__, *map(canonical, value)]
     if isinstance(value, float) and math.isnan(value):
         return "nan"  # of which there are many
-    if isinstance(value, complex) and math.isnan(abs(value)):
+    if isinstance(value, complex) and cmath.isnan(value) and not cmath.isinf(value):
         return "nan"
     return [type(value).__name__, repr(value)]
 
