@@ -1,6 +1,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,10 @@ def batch_of(method="execute", *, wires=20, expand=True, width=8):
 
 
 def tape(measurements=1, batch_size=None):
-    return SimpleNamespace(measurements=[None] * measurements, batch_size=batch_size)
+    gate = SimpleNamespace(data=() if batch_size is None else (np.zeros(batch_size),))
+    return SimpleNamespace(
+        operations=[gate], measurements=[None] * measurements, batch_size=batch_size
+    )
 
 
 def test_there_are_no_more_workers_than_states_fit_into_free_memory(monkeypatch):
