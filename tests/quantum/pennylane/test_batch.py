@@ -73,7 +73,7 @@ def test_there_are_no_more_workers_than_states_fit_into_free_memory(monkeypatch)
 
 
 def test_short_batches_and_gates_that_cost_less_than_their_way_stay_here():
-    assert not worth_sending(0.005, gates=10, tapes=2, width=8)
+    assert not worth_sending(0.009, gates=10, tapes=2, width=8)
     assert worth_sending(0.1, gates=10, tapes=2, width=2)
     assert not worth_sending(0.1, gates=100_000, tapes=1000, width=8)
     assert worth_sending(1.0, gates=100_000, tapes=1000, width=2)

@@ -30,13 +30,14 @@ from shoal.quantum.pennylane.work import (
 )
 from shoal.tasks import Outcome, Task, free_memory_bytes, run
 
-HERE_SECONDS = 0.006
+HERE_SECONDS = 0.01
 GROUP_SECONDS = 0.05
 PARTS_PER_WORKER, MOST_ROUNDS = 4, 8
 GATE_SECONDS = 5e-6
 AMPLITUDE_SECONDS = 1.5e-9
 GRADIENT_COST = 3.0
-CALL_SECONDS, MESSAGE_SECONDS = 2e-3, 400e-6
+CALL_SECONDS = 5e-3  # workers that were asleep share a core for some milliseconds
+MESSAGE_SECONDS = 400e-6
 DELAY_SHARE = 0.1  # of a message's time: how much later than the others a worker may end
 TAPE_SENT_SECONDS, GATE_SENT_SECONDS = 20e-6, 1.5e-6
 SLIM_SENT_SECONDS = 15e-6
