@@ -34,6 +34,7 @@ class BatchSizer:
         most_items: int,
         batch_seconds: float = BATCH_SECONDS,
         known: Cost | None = None,
+        first_bytes: int | None = None,
     ) -> None:
         """Sizes for `workers` workers.
 
@@ -42,13 +43,14 @@ class BatchSizer:
             most_items: No batch has more.
             batch_seconds: What a batch should take.
             known: What a task cost when the function was last mapped.
+            first_bytes: Size of the first input, where it is told without pickling it.
         """
         self._workers = workers
         self._fixed = fixed
         self._most_items = most_items
         self._batch_seconds = batch_seconds
         self._known = known
-        self._sent_bytes: float | None = None
+        self._sent_bytes: float | None = first_bytes
         self._items = 0.0
         self._seconds = 0.0
         self._bytes = 0.0
@@ -68,7 +70,7 @@ class BatchSizer:
         return Cost(self._seconds / self._items, self._bytes / self._items)
 
     def sent(self, items: int, message_bytes: int) -> None:
-        """Learns the size of inputs, from a batch on its way or about to be."""
+        """Learns the size of inputs from a batch on its way."""
         self._sent_bytes = max(self._sent_bytes or 0.0, message_bytes / items)
 
     def record(self, items: int, seconds: float, message_bytes: int) -> None:

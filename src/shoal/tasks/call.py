@@ -47,11 +47,7 @@ class Call:
         out: Any = None,
     ) -> None:
         check_call(f, iterables, on_error, progress)
-        if out is not None:
-            check_out(out)
-        check_executor(executor)
-        check_count("max_workers", max_workers, optional=True)
-        check_count("threads_per_task", threads_per_task)
+        _check_place(executor, max_workers, threads_per_task, out)
         if policy.timeout_seconds is not None:
             calling = replace(calling, timed=True)
         auto = isinstance(batch_size, str) and batch_size == "auto"
@@ -72,19 +68,17 @@ class Call:
             out=out,
         )
         workers = dispatcher.workers
-        most_items = LAZY_ITEMS if lazy else EAGER_ITEMS
         if dispatcher.in_step and (lazy or not self._inputs.lasting):
             fixed = 1
         self._function = (signature(f), calling.style, type(dispatcher))
         self._sizer = BatchSizer(
             workers,
             fixed=fixed,
-            most_items=most_items,
+            most_items=LAZY_ITEMS if lazy else EAGER_ITEMS,
             batch_seconds=dispatcher.batch_seconds,
             known=_costs.of(self._function),
+            first_bytes=self._inputs.first_bytes(),
         )
-        if (first_bytes := self._inputs.first_bytes()) is not None:
-            self._sizer.sent(1, first_bytes)
         self._labels = {} if labels is None else labels
         self._loop = Loop(
             self._inputs,
@@ -228,6 +222,15 @@ class Outcomes(Iterator[Outcome]):
         workers go on. Elsewhere it runs to its end, and nobody waits for it.
         """
         self._loop.abandon()
+
+
+def _check_place(executor: Any, max_workers: Any, threads_per_task: Any, out: Any) -> None:
+    """Raises for what can run nothing, or take no results."""
+    if out is not None:
+        check_out(out)
+    check_executor(executor)
+    check_count("max_workers", max_workers, optional=True)
+    check_count("threads_per_task", threads_per_task)
 
 
 def _place(results: list[Any], settled: Settled) -> None:

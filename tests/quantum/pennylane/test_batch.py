@@ -1,6 +1,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,10 @@ def batch_of(method="execute", *, wires=20, expand=True, width=8):
 
 
 def tape(measurements=1, batch_size=None):
-    return SimpleNamespace(measurements=[None] * measurements, batch_size=batch_size)
+    gate = SimpleNamespace(data=() if batch_size is None else (np.zeros(batch_size),))
+    return SimpleNamespace(
+        operations=[gate], measurements=[None] * measurements, batch_size=batch_size
+    )
 
 
 def test_there_are_no_more_workers_than_states_fit_into_free_memory(monkeypatch):
@@ -69,7 +73,7 @@ def test_there_are_no_more_workers_than_states_fit_into_free_memory(monkeypatch)
 
 
 def test_short_batches_and_gates_that_cost_less_than_their_way_stay_here():
-    assert not worth_sending(0.005, gates=10, tapes=2, width=8)
+    assert not worth_sending(0.009, gates=10, tapes=2, width=8)
     assert worth_sending(0.1, gates=10, tapes=2, width=2)
     assert not worth_sending(0.1, gates=100_000, tapes=1000, width=8)
     assert worth_sending(1.0, gates=100_000, tapes=1000, width=2)

@@ -37,8 +37,9 @@ class Counting:
             self.said.append(f"{report.nodeid}\n{report.longreprtext}")
 
 
-def test_a_part_of_the_suite_passes(monkeypatch):
-    monkeypatch.setattr(Batch, "run", run_in_workers)
+@pytest.mark.parametrize("run", [run_in_workers, Batch.run])
+def test_a_part_of_the_suite_passes_in_workers_and_here(run, monkeypatch):
+    monkeypatch.setattr(Batch, "run", run)
     counting = Counting()
     files = [str(FOLDER / name) for name in SOME]
     pytest.main([*files, *WORDS, *UNWANTED, "--device=shoal.parallel"], [counting])
@@ -69,7 +70,6 @@ def outcome(device, shots, plugins=()):
 @pytest.mark.parametrize("shots", ["None", "20000"])
 def test_the_whole_suite_passes_as_with_the_base_device(shots):
     expected, _ = outcome("lightning.qubit", shots)
-    counts, printed = outcome(
-        "shoal.parallel", shots, ("-p", "tests.quantum.everything_in_workers")
-    )
-    assert counts == expected, printed
+    for plugins in (("-p", "tests.quantum.everything_in_workers"), ()):
+        counts, printed = outcome("shoal.parallel", shots, plugins)
+        assert counts == expected, printed

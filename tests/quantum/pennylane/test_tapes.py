@@ -2,7 +2,15 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from shoal.quantum.pennylane.tapes import Label, apart, cut, joined, stacked, what_is_stuck
+from shoal.quantum.pennylane.tapes import (
+    Label,
+    apart,
+    batch_size,
+    cut,
+    joined,
+    stacked,
+    what_is_stuck,
+)
 
 XS = np.linspace(0, 1, 7)
 
@@ -65,3 +73,28 @@ def test_what_cannot_be_pickled_is_named_and_what_can_is_not():
     assert what_is_stuck(batched()) == ""
     stuck = qml.tape.QuantumScript([qml.X(0), Stuck(0.1, 1)], [qml.expval(qml.Z(0))])
     assert what_is_stuck(stuck).startswith("operation 1, Stuck(0.1, wires=[1]), cannot be pickled")
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [],
+        [qml.RX(0.1, 0), qml.CNOT([0, 1])],
+        [qml.RX(np.float64(0.1), 0), qml.Rot(1, np.array(2.0), 3.0, 1)],
+        [qml.RX(np.array([0.1]), 0)],
+        [qml.RX(0.1, 0), qml.RY(np.array([0.1, 0.2, 0.3]), 1)],
+        [qml.QubitUnitary(np.eye(2), 0)],
+        [qml.QubitUnitary(np.stack([np.eye(2)] * 3), 0), qml.adjoint(qml.RX(0.1, 0))],
+        [qml.StatePrep(np.eye(2)[:1], 0)],
+    ],
+)
+def test_the_batch_size_is_the_tapes_own(operations):
+    assert batch_size(qml.tape.QuantumScript(operations)) == (
+        qml.tape.QuantumScript(operations).batch_size
+    )
+
+
+def test_batch_sizes_that_do_not_match_are_refused_as_ever():
+    one, other = (qml.RX(np.zeros(size), 0) for size in (2, 3))
+    with pytest.raises(ValueError, match="batch sizes"):
+        batch_size(qml.tape.QuantumScript([one, other]))

@@ -147,10 +147,18 @@ def test_transforms_that_fail_or_cut_are_left_to_every_circuit():
 def test_few_circuits_are_slimmed_where_such_were_there_before_and_leave_no_template():
     patterns = Patterns()
     assert not patterns.met([tape_of(0.1)])
-    assert not patterns.met([tape_of(0.1)])
+    assert patterns.slimmed(one := [tape_of(0.1)]) == one
     assert not patterns.met([tape_of(x) for x in (0.1, 0.2, 0.3)])
     assert patterns.met([tape_of(0.4)])
     [(packed, angles)] = patterns.slimmed([tape_of(0.4)])
     assert qml.equal(unpacked(packed).tape(angles), tape_of(0.4))
     other = [tape_of(0.1, wire=2)]
     assert patterns.slimmed(other) == other
+
+
+def test_one_circuit_at_a_time_is_remembered_when_another_of_its_size_was_before():
+    patterns = Patterns()
+    met = [patterns.met([tape_of(x)]) for x in (0.1, 0.2, 0.3)]
+    assert met == [False, False, True]
+    others = ([qml.S(0)], [], [qml.T(0), qml.T(1)], [])
+    assert not any(patterns.met([tape_of(0.1, wire=2, more=more)]) for more in others)

@@ -14,7 +14,7 @@ from shoal.errors import InputNotSent
 from shoal.quantum.pennylane.adapters import state_bytes
 from shoal.quantum.pennylane.crew import Crew
 from shoal.quantum.pennylane.lightning import MOST_WIRES, GateCalls
-from shoal.quantum.pennylane.tapes import Label, cut, joined, what_is_stuck
+from shoal.quantum.pennylane.tapes import Label, batch_size, cut, joined, what_is_stuck
 from shoal.quantum.pennylane.templates import Patterns
 from shoal.quantum.pennylane.work import (
     EXECUTE,
@@ -30,13 +30,14 @@ from shoal.quantum.pennylane.work import (
 )
 from shoal.tasks import Outcome, Task, free_memory_bytes, run
 
-HERE_SECONDS = 0.006
+HERE_SECONDS = 0.01
 GROUP_SECONDS = 0.05
 PARTS_PER_WORKER, MOST_ROUNDS = 4, 8
 GATE_SECONDS = 5e-6
 AMPLITUDE_SECONDS = 1.5e-9
 GRADIENT_COST = 3.0
-CALL_SECONDS, MESSAGE_SECONDS = 2e-3, 400e-6
+CALL_SECONDS = 5e-3  # workers that were asleep share a core for some milliseconds
+MESSAGE_SECONDS = 400e-6
 DELAY_SHARE = 0.1  # of a message's time: how much later than the others a worker may end
 TAPE_SENT_SECONDS, GATE_SENT_SECONDS = 20e-6, 1.5e-6
 SLIM_SENT_SECONDS = 15e-6
@@ -180,7 +181,7 @@ class Batch:
         return stop
 
     def _cuttable(self, tape: Any) -> bool:
-        return self.may_cut and (tape.batch_size or 1) > 1
+        return self.may_cut and (batch_size(tape) or 1) > 1
 
     def _width_in_memory(self, tape: Any) -> int:
         """How many workers have room for their states in memory."""
@@ -189,7 +190,7 @@ class Batch:
             return width
         states = 1 if self.how[0].method == EXECUTE else 1 + len(tape.measurements)
         if not self.how[0].expand:
-            states *= math.ceil((tape.batch_size or 1) / (PARTS_PER_WORKER * width))
+            states *= math.ceil((batch_size(tape) or 1) / (PARTS_PER_WORKER * width))
         return max(min(width, free_memory_bytes() // (states * state_bytes(range(self.wires)))), 1)
 
     def _here(self, at: int, stop: int) -> list[Done]:
@@ -322,7 +323,7 @@ def even_size(count: int, width: int, seconds: float) -> int:
 
 def _gates(tape: Any) -> float:
     """How much work a tape is, in gates."""
-    return float((len(tape.operations) + len(tape.measurements)) * (tape.batch_size or 1))
+    return float((len(tape.operations) + len(tape.measurements)) * (batch_size(tape) or 1))
 
 
 def _whole(parts: Sequence[Done]) -> Done:

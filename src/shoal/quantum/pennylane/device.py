@@ -21,7 +21,7 @@ from pennylane.transforms import broadcast_expand
 from shoal.quantum.pennylane.adapters import is_lightning
 from shoal.quantum.pennylane.batch import Batch, Costs
 from shoal.quantum.pennylane.crew import crew_for
-from shoal.quantum.pennylane.tapes import apart
+from shoal.quantum.pennylane.tapes import apart, batch_size
 from shoal.quantum.pennylane.templates import Patterns
 from shoal.quantum.pennylane.tracking import replay
 from shoal.quantum.pennylane.work import EXECUTE, PREPARE, Bench, Item, Plan, prepared
@@ -288,7 +288,7 @@ class ParallelDevice(Device):  # type: ignore[misc]  # PennyLane ships no types
 
     def _expands(self, method: str, tapes: Sequence[Any]) -> bool:
         """Whether a batch dimension is left that the base device does not take."""
-        return method == EXECUTE and not self._native and any(tape.batch_size for tape in tapes)
+        return method == EXECUTE and not self._native and any(map(batch_size, tapes))
 
     def _items(self, tapes: Sequence[Any], extras: Any) -> list[Item]:
         """The tapes with what belongs to each; those with shots get the next random streams."""

@@ -181,13 +181,20 @@ class Patterns:
     def __init__(self) -> None:
         """There are none yet."""
         self._recent: deque[Pattern] = deque(maxlen=MOST_PATTERNS)
+        self._counts = (0, 0)  # gates and measurements of the last circuit that was not known
 
     def met(self, tapes: Sequence[Any]) -> bool:
-        """Whether circuits like the first were there recently; several are remembered from now."""
-        if self._known(tapes[0])[0] is not None:
+        """Whether circuits like the first were there recently.
+
+        If not, several are remembered from now on, and few if those before had as many gates.
+        """
+        first = tapes[0]
+        if self._known(first)[0] is not None:
             return True
-        if len(tapes) >= FEWEST:
-            self._found(tapes[0])
+        counts = len(first.operations), len(first.measurements)
+        if len(tapes) >= FEWEST or counts == self._counts:
+            self._found(first)
+        self._counts = counts
         return False
 
     def slimmed(self, tapes: Sequence[Any]) -> list[Any]:
