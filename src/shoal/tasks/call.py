@@ -23,6 +23,8 @@ EAGER_ITEMS = 1 << 18
 LAZY_ITEMS = 1 << 12
 LAZY_BATCHES_PER_WORKER = 8
 
+PROBED = "indexed"  # its callers decide by the first results how the rest is to be run
+
 _costs = Costs()
 
 
@@ -76,7 +78,7 @@ class Call:
             fixed=fixed,
             most_items=LAZY_ITEMS if lazy else EAGER_ITEMS,
             batch_seconds=dispatcher.batch_seconds,
-            known=_costs.of(self._function),
+            known=None if calling.style == PROBED else _costs.of(self._function),
             first_bytes=self._inputs.first_bytes(),
         )
         self._labels = {} if labels is None else labels

@@ -11,7 +11,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 from shoal.errors import ExecutorClosed
-from shoal.tasks import processes
 from shoal.tasks.adapters import needs_of
 from shoal.tasks.arguments import CAN_FORK, check_count, check_name, check_resources, is_dask_client
 from shoal.tasks.dispatch import FOREIGN_WINDOW, Dispatcher, FutureDispatcher, SerialDispatcher
@@ -19,6 +18,13 @@ from shoal.tasks.envelope import Calling
 from shoal.tasks.extras import require
 from shoal.tasks.inputs import Inputs
 from shoal.tasks.model import shorten
+from shoal.tasks.processes import (
+    ProcessDispatcher,
+    ProcessExecutor,
+    available_cores,
+    inside_worker,
+    shared_supervisor,
+)
 
 VARIABLE = "SHOAL_EXECUTOR"
 
@@ -92,7 +98,7 @@ def executor(
         MissingExtra: If the executor needs a package that is not installed.
     """
     name = default_name() if name is None else name
-    workers = check_count("max_workers", max_workers, optional=True) or processes.available_cores()
+    workers = check_count("max_workers", max_workers, optional=True) or available_cores()
     check_count("threads_per_task", threads_per_task)
     check_name(name)
     on_ray = name.startswith("ray")
@@ -113,7 +119,7 @@ def executor(
         return ThreadPoolExecutor(workers, thread_name_prefix="shoal")
     if name == "loky":
         return _loky(workers, threads_per_task)
-    return processes.ProcessExecutor(workers, threads_per_task=threads_per_task)
+    return ProcessExecutor(workers, threads_per_task=threads_per_task)
 
 
 def _loky(workers: int, threads_per_task: int) -> Executor:
@@ -137,7 +143,7 @@ def _require_cluster(name: str) -> None:
 def inside() -> bool:
     """True in a task of our processes or on a cluster: parallel calls made there run inline."""
     there = sys.modules.get("shoal.tasks.clusters.there")
-    return processes.inside_worker() or (there is not None and there.inside_task())
+    return inside_worker() or (there is not None and there.inside_task())
 
 
 def default_name() -> str:
@@ -171,10 +177,10 @@ def dispatcher_for(
         check_name(chosen)
     if chosen == "threads" or isinstance(chosen, ThreadPoolExecutor):
         _check_threads(chosen, function)
-    ours = chosen == "processes" or isinstance(chosen, processes.ProcessExecutor)
+    ours = chosen == "processes" or isinstance(chosen, ProcessExecutor)
     if ours and not inside():
         supervisor, workers = _supervised(chosen, max_workers, threads_per_task)
-        return processes.ProcessDispatcher(
+        return ProcessDispatcher(
             supervisor,
             function,
             calling,
@@ -200,7 +206,7 @@ def dispatcher_for(
             cluster, function, calling, max_workers=most, inputs=inputs, out=out
         )
         return dispatcher
-    workers = max_workers or processes.available_cores()
+    workers = max_workers or available_cores()
     inputs.freeze()
     if isinstance(chosen, str):
         made = executor(chosen, max_workers=workers, threads_per_task=threads_per_task)
@@ -222,9 +228,9 @@ def _supervised(
     chosen: Any, max_workers: int | None, threads_per_task: int
 ) -> tuple[Any, int | None]:
     """The supervisor of an executor of ours, or the one that calls share, and how many workers."""
-    if isinstance(chosen, processes.ProcessExecutor):
+    if isinstance(chosen, ProcessExecutor):
         return chosen.supervisor, min(max_workers or chosen.max_workers, chosen.max_workers)
-    return processes.shared_supervisor(threads_per_task), max_workers
+    return shared_supervisor(threads_per_task), max_workers
 
 
 def _is_cluster(chosen: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -285,7 +286,10 @@ def _engine() -> Any:
     """The engine's face, or None where its dependencies are not installed."""
     if sys.version_info < (3, 11):  # noqa: UP036 - the engine's minimum, not this file's
         return None
+    if importlib.util.find_spec("cloudpickle") is None:
+        return None
     try:
+        importlib.import_module("shoal.tasks.executors")  # the face alone imports nothing
         return importlib.import_module("shoal.tasks")
     except ImportError:
         return None
