@@ -2,10 +2,13 @@
 
 import os
 import random
+import re
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +88,26 @@ def test_little_work_of_a_backend_with_one_stream_tells_why_it_is_not_split():
     result = known_to_be_quick(BasicSimulator()).run(several(2), seed_simulator=1).result()
     assert_same(result, BasicSimulator().run(several(2), seed_simulator=1).result())
     assert "one call" in told(result)["unsplit"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_worker_never_holds_more_than_one_state_however_many_circuits_it_runs():
+    state_bytes = 16 * 2**20
+    with shoal.executor("processes", max_workers=1) as executor:
+        backend = ParallelBackend(AerSimulator(), executor=executor)
+        backend.run(several(20, qubits=8)).result()
+        [pid] = executor.supervisor.pids()
+        before = memory_of(pid, "VmRSS")
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # forgets the peak
+        for _ in range(3):
+            assert backend.run(several(3, qubits=20, layers=1), shots=10).result().success
+        assert executor.supervisor.pids() == [pid]
+        assert memory_of(pid, "VmHWM") - before < 1.5 * state_bytes
+
+
+def memory_of(pid, field):
+    text = Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(rf"{field}:\s+(\d+) kB", text)[1])
 
 
 def test_many_shots_and_a_bar_are_not_little_work():

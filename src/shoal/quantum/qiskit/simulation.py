@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import hashlib
 import io
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from qiskit.result import Result
 
 LOADED_BACKENDS = 4
+LARGE_BLOCK_BYTES = 1 << 24
+M_MMAP_THRESHOLD = -3  # malloc.h
 PROTOCOL = 5
 ABOUT = ("backend_name", "backend_version", "header", "metadata", "qobj_id", "time_taken")
 DIRECTLY = "_execute_circuits_job"
@@ -347,11 +352,24 @@ def _add_leaves(value: Any, depth: int, found: list[Any]) -> None:
         found.append(value)
 
 
+@cache
+def give_back_large_blocks() -> None:
+    """Has the C library give the memory of large states back as soon as they are freed.
+
+    By itself it keeps what it has been asked for once, up to 32 MB a block, in a heap that can only
+    shrink from its end: a worker that has run some circuits of 20 qubits holds four states.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(libc, "mallopt"):  # glibc's; others have no such habit
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+
+
 def _simulation(digest: str, data: bytes, options: Mapping[str, Any]) -> Simulation:
     """The simulation in a worker, where a backend that came before is still there."""
     with _loading:
         backend = _loaded.get(digest)
         if backend is None:
+            give_back_large_blocks()
             backend = _loaded[digest] = cloudpickle.loads(data)
         _loaded.move_to_end(digest)
         while len(_loaded) > LOADED_BACKENDS:
