@@ -19,7 +19,7 @@ SHOTS = 1000
 SEED = 11
 STRIDE = 2113  # Aer gives circuit i of a list the seed `SEED + 2113 * i`.
 STATE_QUBITS = 20
-TURNS = 15
+TURNS = 45
 FEW = {"one": 1, "five": 5, "twenty": 20, "fifty": 50}  # Circuits in a short run.
 
 

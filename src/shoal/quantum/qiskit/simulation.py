@@ -359,7 +359,9 @@ def give_back_large_blocks() -> None:
     By itself it keeps what it has been asked for once, up to 32 MB a block, in a heap that can only
     shrink from its end: a worker that has run some circuits of 20 qubits holds four states.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # glibc's; others have no such habit
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
