@@ -127,6 +127,14 @@ def test_a_first_short_time_is_not_taken_for_slow_work():
     assert slow.seconds == pytest.approx(200)
 
 
+def test_a_time_too_short_to_be_measured_is_still_a_pace():
+    pace = Pace()
+    pace.learn(0.0, 1.0)
+    assert pace.seconds > 0
+    _, ended = conduct(Busy(), by_size(9, 1), pace=pace, by_cost=True, may_run_here=False)
+    assert sum(len(value) for _, value in ended) == 9
+
+
 def test_a_pace_that_was_too_slow_is_corrected_by_what_workers_take(monkeypatch):
     monkeypatch.setattr(conducting, "_warm", {os.getpid(): {"busy"}})
     pace = Pace(1000.0, measured=True)

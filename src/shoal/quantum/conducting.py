@@ -69,7 +69,7 @@ class Pace:
 
         A short time that is longer than expected says little: something else had the processor.
         """
-        pace = seconds / max(expected, 1e-9)
+        pace = max(seconds / max(expected, 1e-9), 1e-9)
         if self.measured:
             weight = 1 / 2 if pace < self.seconds or seconds > SURE_SECONDS else 1 / 8
             self.seconds += weight * (pace - self.seconds)

@@ -344,7 +344,7 @@ def _add_leaves(value: Any, depth: int, found: list[Any]) -> None:
     elif issubclass(kind, list | tuple):
         for each in value:
             _add_leaves(each, depth - 1, found)
-    elif kind is Options:
+    elif issubclass(kind, Options):
         _add_leaves(dict(value.items()), depth - 1, found)
     elif issubclass(kind, BackendV2) or kind.__name__ == "NoiseModel":
         _add_leaves(vars(value), depth - 1, found)
