@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -139,7 +139,6 @@ class Simulation:
         self.backend = backend
         self.options = dict(options)
         self._pack = packed
-        self._packed: Packed | None = None
         self._one_at_a_time: Any = nullcontext()
 
     def locked(self, lock: threading.Lock) -> Simulation:
@@ -156,18 +155,17 @@ class Simulation:
         return number
 
     def __reduce__(self) -> tuple[Any, ...]:
-        packed = self._as_packed()
+        packed = self._packed
         return _simulation, (packed.digest(), packed.data(), self.options)
 
     def name(self) -> str:
         """Tells the backend apart from others, by its bytes."""
-        return self._as_packed().digest()
+        return self._packed.digest()
 
-    def _as_packed(self) -> Packed:
+    @cached_property
+    def _packed(self) -> Packed:
         """The backend as it was when this run first asked."""
-        if self._packed is None:
-            self._packed = self._pack()
-        return self._packed
+        return self._pack()
 
     def _run(self, call: Call) -> Iterable[Returned]:
         options = dict(self.options)

@@ -286,7 +286,7 @@ def _engine() -> Any:
     """The engine's face, or None where its dependencies are not installed."""
     if sys.version_info < (3, 11):  # noqa: UP036 - the engine's minimum, not this file's
         return None
-    if importlib.util.find_spec("cloudpickle") is None:
+    if importlib.util.find_spec("cloudpickle") is None:  # told before any of the engine is imported
         return None
     try:
         importlib.import_module("shoal.tasks.executors")  # the face alone imports nothing
